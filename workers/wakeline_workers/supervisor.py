@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 
 from wakeline.app import App
 from wakeline.errors import StoreError
@@ -73,7 +73,7 @@ class _Pulse(threading.Thread):
         super().__init__(name="wakeline-pulse", daemon=True)
         self._app = app
         self._children = children
-        self._deaths: SimpleQueue[_Death | None] = SimpleQueue()
+        self._deaths: Queue[_Death | None] = Queue()
         self._beating = True
 
     def died(self, child: _Child) -> None:

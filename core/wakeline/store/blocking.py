@@ -46,20 +46,25 @@ class SyncStore(Watching):
         self._client: redis.Redis | None = None
         self._pid = 0
         self._asked_s = 0.0
-        self._lock = threading.Lock()
+        self._opening: dict[int, threading.RLock] = {}
+        """By OS process, because a thread that exists only in the parent may hold that of the parent. A signal handler
+        may come to it while its thread has it."""
         self.tailers = tailers or Tailers(lambda: SyncStore(backend, replace(address, beat_ms=None)))
         """What tells waiters of changes."""
 
     @property
     def client(self) -> redis.Redis:
         """The redis-py client of this OS process; a forked child gets its own."""
-        with self._lock:
-            if self._client is None or self._pid != os.getpid():
+        pid = os.getpid()
+        if self._pid == pid and (client := self._client) is not None:
+            return client
+        with self._opening.get(pid) or self._opening.setdefault(pid, threading.RLock()):
+            if self._client is None or self._pid != pid:
                 client = self.backend.sync()
                 self._begin()
                 # It is kept only after its check succeeded; after a failure the next use checks again.
                 self._keyring = self._open(client)
-                self._client, self._pid = client, os.getpid()
+                self._client, self._pid = client, pid
                 self._watch()
             return self._client
 

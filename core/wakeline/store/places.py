@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from queue import Empty, SimpleQueue
 from threading import RLock
 from typing import Any, TypeVar, cast
 from weakref import ref
@@ -22,6 +21,8 @@ import redis
 from redis import exceptions as rex
 from redis.connection import PythonRespSerializer
 from redis.sentinel import SentinelConnectionPool
+
+from wakeline.store.flags import Flag
 
 T = TypeVar("T")
 PLACE_S = 30
@@ -127,7 +128,7 @@ class Places(redis.ConnectionPool):
         """Forgets all connections in a new process, because they belong to the parent."""
         self._lock = RLock()  # a thread of the parent may have held the last one
         self._alive = Alive(self.max_connections)
-        self._told: SimpleQueue[None] = SimpleQueue()
+        self._told = Flag()
         cast("Any", super()).reset()
 
     def get_connection(self, *_: Any, **__: Any) -> Any:
@@ -162,6 +163,8 @@ class Places(redis.ConnectionPool):
                         self._available_connections.pop() if self._available_connections else self.make_connection()
                     )
                     connection.lent = True
+                    if self._available_connections:
+                        self._tell()  # the flag says once what two releases said
                     return connection
             except rex.MaxConnectionsError:
                 waited = time.monotonic() - began
@@ -171,10 +174,7 @@ class Places(redis.ConnectionPool):
                 swept = True
                 gc.collect()
                 continue
-            try:
-                self._told.get(timeout=min(LOOK_S, self.timeout - waited))
-            except Empty:
-                continue
+            self._told.wait(min(LOOK_S, self.timeout - waited))
 
     def release(self, connection: Any) -> None:
         """Gives it back; a connection that may still get a reply is dropped."""
@@ -208,8 +208,7 @@ class Places(redis.ConnectionPool):
             connection.disconnect()
 
     def _tell(self) -> None:
-        if self._told.qsize() < self.max_connections:
-            self._told.put(None)
+        self._told.up()
 
 
 class SentinelPlaces(SentinelConnectionPool, Places):

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+
+from wakeline.store.flags import Flag
 
 
 class Waiter:
@@ -27,16 +28,15 @@ class BlockingWaiter(Waiter):
 
     def __init__(self, after: int) -> None:
         super().__init__(after)
-        self._told: SimpleQueue[None] = SimpleQueue()  # a signal handler may break it at any line
+        self._told = Flag()
 
     def wake(self) -> None:
         """Ends its wait."""
-        self._told.put(None)
+        self._told.up()
 
     def wait(self, ms: int | None) -> None:
         """Blocks until it is woken, at most ``ms``."""
-        with suppress(Empty):
-            self._told.get(timeout=None if ms is None else ms / 1000)
+        self._told.wait(None if ms is None else ms / 1000)
 
 
 class AwaitedWaiter(Waiter):

@@ -22,6 +22,7 @@ from wakeline.shown import logger
 from wakeline.store.address import Address, opening, redis_blobs
 from wakeline.store.calls import Call, Program
 from wakeline.store.connection import Backend
+from wakeline.store.flags import Flag
 from wakeline.store.rewinds import LOOK, Answered, Rewind, renewing
 from wakeline.store.together import Counter, Server
 from wakeline.telemetry.instruments import Instruments
@@ -95,18 +96,23 @@ class Lookout(threading.Thread):
         super().__init__(name="wakeline-lookout", daemon=True)
         self._look = WeakMethod(look)
         self._every_s = every_s
-        self._over = threading.Event()
+        self._end = Flag()
+        self.is_over = False
+        """Whether it looks no more. `is_alive` says so of a living thread, too, if a signal handler raised in it."""
 
     def run(self) -> None:
-        while not self._over.wait(self._every_s):
-            look = self._look()
-            if look is None or not look():
-                return
-            del look
+        try:
+            while not self._end.wait(self._every_s):
+                look = self._look()
+                if look is None or not look():
+                    return
+                del look
+        finally:
+            self.is_over = True
 
     def end(self) -> None:
         """Ends the looks."""
-        self._over.set()
+        self._end.up()
 
 
 class Watching(Client):
@@ -121,7 +127,8 @@ class Watching(Client):
     def _begin(self) -> None:
         super()._begin()
         # A forked child gets new ones, because a thread that exists only in the parent may hold the old ones.
-        self._starting, self._renewal = threading.Lock(), threading.RLock()
+        # A signal handler may come to either while its thread has it.
+        self._starting, self._renewal = threading.RLock(), threading.RLock()
 
     @abstractmethod
     def run(self, program: Program[T]) -> T: ...
@@ -133,12 +140,17 @@ class Watching(Client):
         if self.address.look_s is None:
             return
         with self._starting:
-            if self._lookout is None or not self._lookout.is_alive():
-                self._lookout = Lookout(self._look, self.address.look_s)
-                # An ending interpreter, or a system without room, starts no thread. Answers to writes are still
-                # compared.
-                with suppress(RuntimeError):
-                    self._lookout.start()
+            if self._lookout is None or self._lookout.is_over:
+                lookout = self._lookout = Lookout(self._look, self.address.look_s)
+                try:
+                    lookout.start()
+                except BaseException as error:
+                    if lookout.ident is None:
+                        self._lookout = None
+                    # An ending interpreter, or a system without room, starts no thread. Answers to writes are still
+                    # compared.
+                    if not isinstance(error, RuntimeError):
+                        raise
 
     def _look(self) -> bool:
         """Looks; returns False if it need not look again."""
