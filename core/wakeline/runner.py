@@ -30,6 +30,7 @@ from wakeline.errors import (
     JournalCorrupt,
     LeaseLost,
     MissingExecutionEnvironment,
+    ProcessNotFound,
     ReplayMismatch,
     Stopped,
     StoreError,
@@ -325,6 +326,9 @@ class Runner:
             outcome = await self._judged(run, outcome)
         try:
             word = await commits.commit(run, outcome, self._misfits)
+        except ProcessNotFound as gone:
+            log.warning("%s: %s The store lost it, and with it its run.", run.process_id, gone)
+            word = "lost"
         except WakelineError as refused:
             if refused.retryable or not (isinstance(outcome, Ended) and isinstance(outcome.output, Success)):
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from secrets import token_hex
 from typing import Any
@@ -174,6 +175,25 @@ def test_a_run_whose_step_was_lost_while_the_next_one_is_under_way_leaves_no_hol
     assert acted == ["a", "b", "a", "b"]
 
 
+def test_the_end_of_a_run_whose_process_the_store_lost_is_no_error_of_the_worker(
+    holding: App, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, goes = threading.Event(), threading.Event()
+
+    @holding.engine
+    async def slow(ctx: AsyncCtx) -> None:
+        begun.set()
+        await asyncio.to_thread(goes.wait, 10)
+
+    with served(holding):
+        holding.using(id="p").start(slow)
+        begun.wait(10)
+        world.redis.delete(*(world.key(name) for name in ("proc:p", "spec:p")))
+        goes.set()
+        until(lambda: "The store lost it" in caplog.text)
+    assert [one.getMessage() for one in caplog.records if one.exc_info or "failed:" in one.getMessage()] == []
+
+
 def test_a_wait_that_was_lost_is_opened_again_by_the_next_run(holding: App, world: World) -> None:
     goes, acted = steps_of(holding)
     with served(holding):
@@ -201,8 +221,10 @@ def test_a_follower_of_a_log_that_went_back_is_told_all_that_was_written_since(
     for _ in range(2):
         work.emit("log", {"n": 0})
     told = work.events(follow=True)
-    assert [next(told).sequence for _ in range(3)] == [1, 2, 3]
+    seen = [next(told) for _ in range(3)]
+    assert [event.sequence for event in seen] == [1, 2, 3]
     rewind(world, replica)
+    until(lambda: time.time() * 1000 > seen[-1].at_ms + 1)  # no store goes back within a millisecond
     for _ in range(since):
         work.emit("log", {"n": 1})
     work.finish("done")
