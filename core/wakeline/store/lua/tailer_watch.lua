@@ -18,7 +18,7 @@ local function set(key, field, mark)
   end
 end
 
-local function entry_of(id)
+local function bodies_of(id)
   local sid, n = string.match(id, '^(.*)#(%d+)$')
   return ns .. 'wakes:' .. sid, n
 end
@@ -38,9 +38,9 @@ end
 local function has_item(sid, after)
   local s = fields(ns .. 'sess:' .. sid, 'fd', 'gone', 'cl')
   local key = ns .. 'followed:' .. sid
-  local followed = call('GET', key)
-  if not followed or num(s.fd, 0) ~= after or (s.gone and not s.cl) then return true end
-  local mark = tails.with(followed, a.tailer, '')
+  local followers = call('GET', key)
+  if not followers or num(s.fd, 0) ~= after or (s.gone and not s.cl) then return true end
+  local mark = tails.with(followers, a.tailer, '')
   if mark then
     redis.pcall('SET', key, mark, 'PX', int(a.followed_ms))
     return a.look
@@ -50,7 +50,7 @@ local function has_item(sid, after)
 end
 
 local function is_concluded(id)
-  local bodies, n = entry_of(id)
+  local bodies, n = bodies_of(id)
   local state, mark = call('HGET', bodies, n .. ':s'), call('HGET', bodies, n .. ':t')
   local verb = string.match(state or '', '^%a*')
   if verb ~= 'delivered' and verb ~= 'admitted' and verb ~= 'blocked' then return true end
@@ -64,7 +64,7 @@ local function leave(what, id)
     local mark = tails.without(call('GET', ns .. 'followed:' .. id), a.tailer)
     if mark then redis.pcall('SET', ns .. 'followed:' .. id, mark, 'KEEPTTL') end
   elseif what == 'entry' then
-    local bodies, n = entry_of(id)
+    local bodies, n = bodies_of(id)
     set(bodies, n .. ':t', tails.without(call('HGET', bodies, n .. ':t'), a.tailer))
   else
     set(proc_key(id), 'tl', tails.without(call('HGET', proc_key(id), 'tl'), a.tailer))
