@@ -19,8 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV, NEWEST_VENV = ROOT / ".venv", ROOT / ".venv-newest"
-# One more at once than two cores: most of the time of a test goes by while it waits for processes of its own. Files stay
-# whole, for the servers they share.
+# One more at once than two cores, because most of the time of a test goes by while it waits for processes of its own.
+# Files stay whole, for the servers they share.
 PYTEST = ["-m", "pytest", "-p", "no:cacheprovider", "-n", str(1 + min(2, os.cpu_count() or 1)), "--dist", "loadfile"]
 COMMANDS: dict[str, list[list[str]]] = {
     "demo": [["-m", "wakeline_workers.demo"]],
