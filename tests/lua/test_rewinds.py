@@ -281,7 +281,7 @@ def test_what_is_refused_or_was_done_before_changes_nothing_and_counts_as_no_wri
 @pytest.mark.parametrize("server", BACKENDS[1:])
 def test_no_command_by_which_a_script_only_looks_writes(server: str, lua_server: Callable[[str], str]) -> None:
     looks = set(re.findall(r"\b([A-Z]+) = true", scripts._source("lib/base.lua")))
-    assert len(looks) == 30
+    assert len(looks) == 32
     with redis.Redis.from_url(lua_server(server), decode_responses=True) as client:
         flags = {name.upper(): set(about["flags"]) for name, about in client.command().items()}
     assert {name for name in looks if "write" in flags[name]} == set()
