@@ -40,6 +40,10 @@ class Shop:
     def redis(self) -> Any:
         return self.app.store.client
 
+    def keys(self) -> set[str]:
+        """All keys, without the streams by which clients of earlier tests are told of changes."""
+        return {key for key in self.redis.scan_iter() if ":told:" not in key}
+
     def run(self, *words: str, stdin: str | None = None) -> Result:
         """One command in this process, as if its output were piped."""
         result = CliRunner().invoke(cli, words, input=stdin)

@@ -82,14 +82,14 @@ def test_what_a_message_suggests_can_be_typed() -> None:
 @pytest.mark.parametrize("wrong", ["a\nb", "", "x" * 201, "\x1b[31m", "\u202ea"])
 def test_an_id_that_is_no_printable_text_is_refused_and_none_of_it_reaches_the_terminal(shop: Shop, wrong: str) -> None:
     _ = shop.app.store.secret
-    before = set(shop.redis.scan_iter())
+    before = shop.keys()
     for words in (("start", "refund", "[7]", "--id", wrong), ("send", f"clerk/{wrong}", "hello")):
         refused = shop.run(*words)
         assert (refused.exit_code, refused.stdout) == (2, "")
         assert "it has to match 1 to 200 bytes of printable text, not all of it blank" in refused.stderr
         assert "\x1b" not in refused.stderr and "\u202e" not in refused.stderr and refused.stderr.count("\n") == 1
     assert shop.run("show", "--", wrong).exit_code == 3
-    assert set(shop.redis.scan_iter()) == before
+    assert shop.keys() == before
 
 
 def test_an_address_that_can_be_read_in_two_ways_means_what_is_there(shop: Shop) -> None:

@@ -35,11 +35,11 @@ TYPOS: dict[tuple[str, ...], int] = {
 @pytest.mark.parametrize("words", TYPOS, ids=" ".join)
 def test_a_name_that_is_not_there_is_refused_and_nothing_is_written(shop: Shop, words: tuple[str, ...]) -> None:
     _ = shop.app.store.secret
-    before = set(shop.redis.scan_iter())
+    before = shop.keys()
     refused = shop.run(*words)
     assert (refused.exit_code, refused.stdout) == (TYPOS[words], ""), refused.output
     assert refused.stderr.startswith("wakeline: ")
-    assert set(shop.redis.scan_iter()) == before
+    assert shop.keys() == before
 
 
 def test_a_worker_that_is_given_a_queue_of_no_body_says_so(shop: Shop) -> None:

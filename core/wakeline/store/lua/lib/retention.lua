@@ -3,6 +3,7 @@
 -- Needs: base entries pruning registries
 local SLICE = 5 -- ms
 local PAGE = 16
+local LEAST = 8 -- processes of a slice, however slow the server is: few ended ones go at once
 local TERMINAL = { 'completed', 'failed', 'cancelled', 'abandoned' }
 
 -- The server's clock stands still while a script runs, so this is the processor time that it used. Before Redis 7 the
@@ -14,13 +15,14 @@ local function ran_ms()
   return tonumber(t[1]) * 1000 + tonumber(t[2]) / 1000
 end
 
--- Prunes a page of processes, until the time is over. Returns how many are gone, and whether the time is over.
-local function prune_page(status, until_ms)
+-- Prunes a page of processes, until the time is over. `before`: how many are gone in this slice. Returns how many are
+-- gone now, and whether the time is over.
+local function prune_page(status, until_ms, before)
   local gone, late = {}, false
   local page = call('ZRANGEBYSCORE', ns .. 'idx:' .. status, '-inf', int(now - a.retention_ms), 'LIMIT', 0, PAGE)
   for _, pid in ipairs(page) do
     if prune(pid, status) then gone[#gone + 1] = pid end
-    late = ran_ms() >= until_ms
+    late = before + #gone >= LEAST and ran_ms() >= until_ms
     if late then break end
   end
   if #gone > 0 then call('ZREM', ns .. 'idx:' .. status, unpack(gone)) end
@@ -63,7 +65,7 @@ local function retain()
     for _, status in ipairs(TERMINAL) do
       if late then break end
       local gone
-      gone, late = prune_page(status, began + SLICE)
+      gone, late = prune_page(status, began + SLICE, pruned)
       pruned = pruned + gone
     end
   until late or pruned == before
