@@ -101,7 +101,7 @@ def test_a_task_that_a_body_leaves_behind_begins_no_effect_after_the_end_of_its_
     with served(app):
         assert app.start(leaves_one).result(timeout=5) is None
         until(lambda: bool(raised))
-    assert (ran, [type(error).__name__ for error in raised]) == (["first"], ["Stopped"])
+    assert (ran, [type(error).__name__ for error in raised]) == (["first"], ["ProcessExecutionUnavailable"])
 
 
 # -- a client
