@@ -148,6 +148,7 @@ META = (
         "words",
     ),
     Field("routes", "routes", "the routes that there are", "words"),
+    Field("retains", "retains", "how long the one that ticks retains what has ended", "ms long"),
     Field("looked", "looked", "where the look for doorbells that others pushed goes on: `<route> <rank>`", "words"),
     Field("pruner", "pruner", "until when one worker prunes and the others leave it to that one", "ms"),
     Field("mixed", "mixed", "owners differ in their code, or some process is left aside", "flag"),

@@ -41,7 +41,10 @@ local rung, next_cursor = sweep_bells(cursor)
 local found, next_look = routes.find(looked, BOUND * 4)
 for _, queue in ipairs(found) do hints.wake_idle(queue) end
 local meta = { 'sweep', next_cursor, 'ticked', int(now) .. ' ' .. (a.by or 'worker') }
-if a.every_ms then meta[5], meta[6] = 'ticker', int(now + a.every_ms) .. ' ' .. a.by end
+if a.every_ms then
+  meta[5], meta[6] = 'ticker', int(now + a.every_ms) .. ' ' .. a.by
+  meta[7], meta[8] = 'retains', int(a.retention_ms)
+end
 if next_look then meta[#meta + 1], meta[#meta + 2] = 'looked', next_look end
 call('HSET', ns .. 'meta', unpack(meta))
 do_todo()

@@ -9,9 +9,12 @@ function ticks.last()
 end
 
 -- Until when another one ticks. A late one is replaced, even if it only stalls. A tick of the release before
--- makes no one the one that ticks: it does not do all that this release does.
+-- makes no one the one that ticks: it does not do all that this release does. One that retains what has ended for
+-- longer than this worker does is replaced, too: the shortest retention of a fleet counts.
 function ticks.left_to_another()
-  local ends, by = string.match(call('HGET', ns .. 'meta', 'ticker') or '', '^(%d+) (.*)$')
+  local ticker, retains = unpack(call('HMGET', ns .. 'meta', 'ticker', 'retains'))
+  local ends, by = string.match(ticker or '', '^(%d+) (.*)$')
   ends = tonumber(ends)
+  if num(retains, 0) > a.retention_ms then return nil end
   if ends and by ~= a.by and ends > now and ends <= now + a.every_ms then return ends end
 end
