@@ -171,6 +171,7 @@ def test_a_thousand_waiters_on_a_loop_and_in_threads_are_one_blocked_read_and_a_
     waiting = threading.Thread(target=lambda: outcome.append(app.handle(outside.id).result()))
     waiting.start()
     found: list[list[str]] = []
+    most: list[float] = []
 
     async def wait() -> None:
         waiters = [asyncio.ensure_future(app.aio.handle(one.id).result()) for one in handles]
@@ -178,9 +179,11 @@ def test_a_thousand_waiters_on_a_loop_and_in_threads_are_one_blocked_read_and_a_
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)  # the answers to the last of them
         monitor.sent()
+        began = time.monotonic()
         await asyncio.sleep(0.4)
         blocked = app.store.info()["blocked_clients"]
         found.append([one for one in monitor.sent() if one not in ("INFO", "CONFIG")])
+        most.append((time.monotonic() - began) / 0.2 + 1)  # a busy machine is late
         assert blocked == 1
         for one in waiters:
             one.cancel()
@@ -194,8 +197,8 @@ def test_a_thousand_waiters_on_a_loop_and_in_threads_are_one_blocked_read_and_a_
     assert outcome == [1]
     # A look of 1,000 processes is four calls of one script, in one command.
     assert set(found[0]) == {"XREAD", "FCALL"}
-    assert found[0].count("XREAD") <= 3
-    assert found[0].count("FCALL") <= 3
+    assert found[0].count("XREAD") <= most[0]
+    assert found[0].count("FCALL") <= most[0]
 
 
 def test_a_held_body_is_told_by_its_hint_alone_and_looks_for_what_a_hint_does_not_carry(app: App) -> None:
