@@ -29,6 +29,7 @@ DURATIONS = {
     "bug_patience_ms": 86_400_000,
 }
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 SHORTEST_TOMBSTONE_MS = 3_600_000
 FLAGS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
@@ -81,6 +82,9 @@ class Settings:
         tls = env.get("WAKELINE_TLS", "auto")
         if tls not in ("auto", "verify", "none"):
             raise SettingsInvalid(name="WAKELINE_TLS", value=tls, reason="it is one of auto, verify, none")
+        log = env.get("WAKELINE_LOG", "INFO")
+        if log.upper() not in LOG_LEVELS:
+            raise SettingsInvalid(name="WAKELINE_LOG", value=log, reason=f"it is one of {', '.join(LOG_LEVELS)}")
         return cls(
             url=next((env[name] for name in URLS if env.get(name)), None),
             namespace=env.get("WAKELINE_NAMESPACE"),

@@ -64,6 +64,20 @@ def test_one_that_died_stalls_or_was_stopped_is_replaced_a_second_after_its_last
     assert ticking(world, "o1").spared  # the stopped one goes on, and finds another one in its place
 
 
+@fails_without(
+    "one that retains what has ended for longer ticks no more",
+    "lib/ticked.lua",
+    "if num(retains, 0) > a.retention_ms then return nil end",
+)
+def test_the_shortest_retention_counts_whichever_worker_ticked_first(world: World) -> None:
+    ticking(world, "week")
+    assert not ticking(world, "day", retention_ms=86_400_000).spared
+    assert ticking(world, "week").spared
+    world.pass_ms(900)
+    assert not ticking(world, "day", retention_ms=86_400_000).spared
+    assert ticking(world, "other day", retention_ms=86_400_000).spared
+
+
 def test_one_that_was_told_of_a_timer_fires_it_although_another_one_ticks(world: World) -> None:
     ticking(world, "o1")
     began = world.now()

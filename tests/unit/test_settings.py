@@ -55,6 +55,8 @@ def test_an_id_stays_used_up_as_long_as_its_process_was_kept_but_an_hour_at_leas
         ("WAKELINE_TLS", "maybe"),
         ("WAKELINE_CONCURRENCY", "0"),
         ("WAKELINE_CONCURRENCY", "many"),
+        ("WAKELINE_LOG", "FOO"),
+        ("WAKELINE_LOG", "10"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_its_name(name: str, value: str) -> None:

@@ -111,7 +111,7 @@ class ProcessView(Status):
     """RQ's name of its queue."""
     parent: str | None
     children: tuple[ChildView, ...]
-    """The processes that its current generation started, by id; 256 of them at most."""
+    """The processes that its current generation started, by id; a sample of 256 if they are more."""
     children_count: int
     session: str | None
     """The session whose turn it is."""

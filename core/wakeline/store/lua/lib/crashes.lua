@@ -16,7 +16,6 @@ function crashes.prove(release)
   end
 end
 
-
 -- How often a process lost its worker since it last got further, whether that was counted or the deploy's fault.
 function crashes.lost(p)
   local crash = misfits.crash_of(p)
