@@ -20,8 +20,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server() -> Iterator[PrivateServer]:
+    """A server for each module. On one for all of them, what an earlier module left behind for a moment (an app that is
+    not collected yet, a worker that is about to end) would send commands, notice that the server was emptied, and
+    change what a later one counts."""
     binary = find_server()
     if binary is None:
         pytest.exit(

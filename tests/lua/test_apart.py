@@ -112,7 +112,7 @@ def test_of_forty_and_one_that_ends_its_workers_no_other_is_lost_more_than_four_
         world.tick()
     assert {world.status(pid) for pid in innocents} == {"completed"}
     assert losses.pop("poison") == 11
-    assert max(losses.values()) == 4
+    assert max(losses.values()) <= 4
     assert rounds < 41, "it took as long as one after the other"
 
 
