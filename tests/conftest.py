@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -13,6 +14,8 @@ from wakeline.store.connection import Backend, FakeBackend, UrlBackend
 # How long an example takes says how busy the machine is. A test whose promise is a time measures that itself.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+os.environ["WAKELINE_LOG_FORMAT"] = "text"  # tests read what workers say as people do
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts in the background like this, and programs inherit it: tests that send Ctrl-C to one

@@ -49,11 +49,12 @@ from wakeline.run.dispatch import ToolDispatch
 from wakeline.run.environments import Environments
 from wakeline.run.groups import deciding
 from wakeline.run.host import Host, RunState
+from wakeline.run.identity import run_seen
 from wakeline.run.letting_go import let_go
 from wakeline.run.misfits import Misfits
 from wakeline.run.outcomes import Ended, Outcome, Over, Swallowed, Unfit, cancelled, failed, left_over, outcome_of
 from wakeline.run.run import Run
-from wakeline.run.seen import run_seen, see_end
+from wakeline.run.seen import see_end
 from wakeline.shown import logger
 from wakeline.store import claims, ends
 from wakeline.store.awaited import AsyncStore
@@ -61,7 +62,7 @@ from wakeline.store.claims import Claim
 from wakeline.store.journal import read_journal
 from wakeline.telemetry.phases import Phase
 from wakeline.telemetry.seen import RunSeen
-from wakeline.tools.tool import current_body
+from wakeline.tools.tool import current_body, current_run
 
 log = logger("wakeline.runner")
 UNLOAD_S = 2.0
@@ -254,6 +255,7 @@ class Runner:
         if run.instruments.points:
             run.instruments.point(Phase.body_started, run.process_id)
         current_body.set(run)
+        current_run.set(run)
         body = run.life.begin(self._called(run, code))
         run.journal.belongs_to(body)
         try:

@@ -30,6 +30,7 @@ DURATIONS = {
 }
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOG_FORMATS = ("auto", "text", "json")
 SHORTEST_TOMBSTONE_MS = 3_600_000
 FLAGS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
@@ -85,6 +86,11 @@ class Settings:
         log = env.get("WAKELINE_LOG", "INFO")
         if log.upper() not in LOG_LEVELS:
             raise SettingsInvalid(name="WAKELINE_LOG", value=log, reason=f"it is one of {', '.join(LOG_LEVELS)}")
+        form = env.get("WAKELINE_LOG_FORMAT", "auto")
+        if form not in LOG_FORMATS:
+            raise SettingsInvalid(
+                name="WAKELINE_LOG_FORMAT", value=form, reason=f"it is one of {', '.join(LOG_FORMATS)}"
+            )
         return cls(
             url=next((env[name] for name in URLS if env.get(name)), None),
             namespace=env.get("WAKELINE_NAMESPACE"),

@@ -19,6 +19,7 @@ BEGINNINGS = {
     "wakeline_workers.worker.WakelineWorker": "a class for `rq worker -w`",
 }
 ALLOWED = {
+    "wakeline.logs.configure": "a program that is no worker gets the entries of one by it",
     "wakeline.store.places._Owing.send_command": "redis-py calls it on the connections this is mixed into",
     "wakeline.store.processes.set_external_ref": "the script has the transition; no verb gives it to users yet",
     "wakeline.store.scripts.forget": "rules.py of tests/races takes a rule out of a running store",

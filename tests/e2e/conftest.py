@@ -22,6 +22,7 @@ def shop(server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sho
     monkeypatch.setenv("WAKELINE_REDIS_URL", server.url)
     monkeypatch.setenv("WAKELINE_APP", "cli_app:app")
     monkeypatch.setenv("WAKELINE_HOLD", "0")
+    monkeypatch.setenv("WAKELINE_LOG_FORMAT", "text")
     monkeypatch.setattr(sys, "path", [str(APPS), *sys.path])
     monkeypatch.chdir(APPS)
     monkeypatch.delitem(sys.modules, "cli_app", raising=False)

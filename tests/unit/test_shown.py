@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wakeline.errors import InvalidId, ProcessConflict
+from wakeline.logs import TextFormatter
 from wakeline.shown import Lines, logger, moment, shown, shown_entry, shown_json, shown_lines
 from wakeline_workers.cli.root import Console
-from wakeline_workers.streams import EntryFormatter
 
 EVIL = "\x1b]0;owned\x07\x9b31m\u202ebidi\u2028\x85\r\n2026-01-01 00:00:00,000 ERROR wakeline.runner forged"
 SAFE = "\\x1b]0;owned\\x07\\x9b31m\\u202ebidi\\u2028\\x85\\r\\n2026-01-01 00:00:00,000 ERROR wakeline.runner forged"
@@ -33,7 +33,7 @@ def test_a_time_of_day_says_its_zone_also_in_the_log_of_a_worker() -> None:
         {"msg": "told", "created": 1_700_000_000.123, "levelname": "INFO", "name": "wakeline.run"}
     )
     assert (
-        EntryFormatter("%(asctime)s %(levelname)s %(name)s %(message)s").format(record)
+        TextFormatter("%(asctime)s %(levelname)s %(name)s %(message)s").format(record)
         == "2023-11-14 22:13:20.123 UTC INFO wakeline.run told"
     )
 
@@ -99,7 +99,7 @@ def test_a_traceback_stands_behind_a_margin(kept: Kept) -> None:
 
 def test_a_worker_shows_entries_of_foreign_loggers_no_other_way() -> None:
     record = logging.LogRecord("asyncio", logging.ERROR, __file__, 1, f"Task {EVIL}", None, None)
-    first, second = EntryFormatter("%(levelname)s %(name)s %(message)s").format(record).split("\n")
+    first, second = TextFormatter("%(levelname)s %(name)s %(message)s").format(record).split("\n")
     assert first == "ERROR asyncio Task \\x1b]0;owned\\x07\\x9b31m\\u202ebidi\\u2028\\x85\\r"
     assert second == "  | 2026-01-01 00:00:00,000 ERROR wakeline.runner forged"
 

@@ -10,7 +10,8 @@ import sys
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
-from wakeline.shown import moment, shown, shown_entry
+from wakeline.logs import JsonFormatter, handle_entries, is_json
+from wakeline.shown import shown
 
 
 def hold_places() -> None:
@@ -27,27 +28,20 @@ def hold_places() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)  # pyright: ignore[reportUnnecessaryComparison]
 
 
-class EntryFormatter(logging.Formatter):
-    """Entries of every logger in a worker process or its supervisor, also foreign ones, with foreign text escaped."""
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        return moment(record.created * 1000, exact=True)
-
-    def format(self, record: logging.LogRecord) -> str:
-        return shown_entry(super().format(record))
-
-
 def begin_log(level: str) -> None:
-    """From now on entries of all loggers go to standard error, each with time, level and logger."""
-    logging.basicConfig(level=level, stream=sys.stderr)
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(EntryFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    """From now on entries of all loggers go to standard error, in the form that ``WAKELINE_LOG_FORMAT`` says."""
+    handle_entries(level, as_json=is_json(sys.stderr))
 
 
-def say(text: str) -> None:
-    """Writes one line to the log. A log without a reader must not end its writer."""
+def say(text: str, plain: str | None = None) -> None:
+    """Writes one line to the log; ``plain`` is its form for people. A log without a reader must not end its writer."""
     with suppress(OSError, ValueError):
-        print(shown(f"wakeline: {text}"), file=sys.stderr, flush=True)
+        said = f"wakeline: {text}" if plain is None else plain
+        if is_json(sys.stderr):
+            said = JsonFormatter().format(
+                logging.LogRecord("wakeline.supervisor", logging.INFO, "", 0, text, None, None)
+            )
+        print(shown(said), file=sys.stderr, flush=True)
 
 
 class _Kept(io.FileIO):

@@ -14,8 +14,13 @@ from datetime import datetime
 from typing import Any
 
 from wakeline.errors import InvalidArguments
+from wakeline.logs import repeats
 from wakeline.run.run import Run
 from wakeline.shown import logger, shown
+
+
+def _said_once(_: logging.LogRecord) -> bool:
+    return not repeats()
 
 
 class BodyFacts:
@@ -58,11 +63,9 @@ class BodyFacts:
     @property
     def log(self) -> logging.Logger:
         """A logger that is silent while the body replays, so that a line is logged once."""
-        return logger(
-            "wakeline.replayed"
-            if self.run.journal.is_replaying
-            else f"wakeline.body.{shown(self.run.registration.identity.kind)}"
-        )
+        found = logger(f"wakeline.body.{shown(self.run.registration.identity.kind)}")
+        found.addFilter(_said_once)
+        return found
 
     def _seed(self, what: str) -> str:
         return f"{self.idempotency_key}:{what}:{self.run.journal.repetition(what)}"

@@ -16,16 +16,24 @@ from wakeline.effects.journal import BESIDE, BODY, INSIDE
 GONE = "@gone:"
 """The prefix, in the journal, of the key of an effect or a wait that the body gave up. The row says after how many
 ms."""
-_inside: ContextVar[bool] = ContextVar("wakeline_inside_effect", default=False)
+_inside: ContextVar[str | None] = ContextVar("wakeline_inside_effect", default=None)
+
+
+def current_effect() -> str | None:
+    """The name of the effect whose code runs here; None outside of one."""
+    return _inside.get()
 
 
 class inside_effect:
-    """Effects that are asked for inside are a part of the running effect."""
+    """Effects that are asked for inside are a part of the running effect of this name."""
 
-    __slots__ = ("_mark",)
+    __slots__ = ("_mark", "_name")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def __enter__(self) -> None:
-        self._mark = _inside.set(True)
+        self._mark = _inside.set(self._name)
 
     def __exit__(self, *_: object) -> None:
         _inside.reset(self._mark)
@@ -53,7 +61,7 @@ class Asides:
 
     def place(self) -> int:
         """The place from which the current code asks. A task beside the body is watched from now on."""
-        if _inside.get():
+        if _inside.get() is not None:
             return INSIDE
         task = _asking()
         if task is None or task is self.body or (task not in self._spawned if self._blocking else self.body is None):

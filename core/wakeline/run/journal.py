@@ -273,7 +273,7 @@ class Journal:
                 return outcome
             if self.instruments.points:
                 self.instruments.point(Phase.effect_before_run, self._claim.process_id)
-            with inside_effect():
+            with inside_effect(name):
                 outcome = await perform(key)
             if self.instruments.points:
                 self.instruments.point(Phase.effect_after_run, self._claim.process_id)

@@ -28,6 +28,7 @@ from wakeline.run.dispatch import ToolDispatch
 from wakeline.run.fitting import Fitting
 from wakeline.run.hold import Hold
 from wakeline.run.host import CommittingTurn, Host, RunState
+from wakeline.run.identity import log_facts
 from wakeline.run.journal import Journal
 from wakeline.run.life import Life
 from wakeline.run.open_waits import OpenWaits
@@ -245,6 +246,15 @@ class Run:
     def named(self, verb: str) -> str:
         """How the body writes a verb of its context: ``await ctx.call(…)``."""
         return f"{'await ' if self.bridge is None else ''}{'turn' if self.turn is not None else 'ctx'}.{verb}"
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the body has not come to the end of what it did before."""
+        return self.journal.is_replaying
+
+    def facts(self) -> dict[str, Any]:
+        """What a log entry says of the run: the facts of its claim, and the effect whose code runs here."""
+        return log_facts(self.claim)
 
     def child_id(self, key: str) -> str:
         """The id of the child that this run starts under a replay key."""

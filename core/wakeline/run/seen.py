@@ -1,4 +1,4 @@
-"""A run as instruments see it: the facts of its claim, and what became of it in words.
+"""What became of a run, in the words that instruments see.
 
 Invariant: made only where an instrument wants to see runs; the run itself reads nothing of it.
 """
@@ -7,42 +7,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from wakeline.processes.inputs import EngineInput, SessionTurn, ToolCall
 from wakeline.processes.outputs import Failure
 from wakeline.run.outcomes import Ended, Outcome, Swallowed, TurnFailed, Unfit
-from wakeline.store.claims import Claim
-from wakeline.telemetry.seen import RunKind, RunOutcome, RunSeen, code_of
-
-
-def run_seen(claim: Claim) -> RunSeen:
-    """What is seen of a run of this claim."""
-    registration, fence = claim.registration, claim.fence
-    readable = claim.unread is None
-    return RunSeen(
-        process_id=claim.process_id,
-        name=registration.identity.kind,
-        kind=_kind(claim),
-        label=registration.identity.label,
-        engine_version=claim.engine_version,
-        session_id=claim.session_id,
-        attempt=claim.attempt if readable else 1,
-        generation=claim.generation if readable else 1,
-        epoch=fence.epoch,
-        owner=fence.owner,
-        claimed_ms=claim.now_ms,
-    )
-
-
-def _kind(claim: Claim) -> RunKind:
-    match claim.registration.input:
-        case EngineInput():
-            return "engine"
-        case ToolCall():
-            return "tool"
-        case SessionTurn():
-            return "turn"
-        case _:
-            return "unknown"
+from wakeline.telemetry.seen import RunOutcome, RunSeen, code_of
 
 
 def see_end(seen: RunSeen, word: str, outcome: Outcome | None = None) -> None:

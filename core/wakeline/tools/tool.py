@@ -6,7 +6,7 @@ Invariant: all attempts of one call share one idempotency key.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -43,13 +43,26 @@ MOST_RETRIES = 1_000
 class RunningBody(Protocol):
     """The run whose body the current code is."""
 
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the body has not come to the end of what it did before."""
+        ...
+
     def named(self, verb: str) -> str:
         """How the body writes a verb of its context."""
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """What a log entry says of the run."""
         ...
 
 
 current_body: ContextVar[RunningBody | None] = ContextVar("wakeline_run", default=None)
 """The run whose body the current code is; None outside of a body, and in the code of a step or a tool."""
+
+
+current_run: ContextVar[RunningBody | None] = ContextVar("wakeline_of_run", default=None)
+"""The run that the current code belongs to, also in the code of its steps and tools."""
 
 
 class outside_body:

@@ -148,6 +148,7 @@ def dev(console: Console, processes: int, concurrency: int | None) -> int:
     from wakeline_workers.threads import WorkerThread
 
     console.serves = True
+    os.environ.setdefault("WAKELINE_LOG_FORMAT", "text")  # it is for a developer, also behind a pipe
     keep_output()
     with embedded.open_embedded() as server:
         console.note(f"wakeline: {server.describe()}")

@@ -132,7 +132,11 @@ class Console:
         self.note(f"wakeline: there are more than these {n}{of and ' '}{of}; {way}")
 
     def note(self, text: str) -> None:
-        """A line for the user, which is never a result."""
+        """A line for the user, which is never a result. A command that serves writes it like an entry of its log."""
+        if self.serves:
+            from wakeline_workers.streams import say  # most commands end before they would have loaded this
+
+            return say(text.removeprefix("wakeline: "), text)
         click.echo(shown(text), err=True)
 
     def fail(self, error: Mapping[str, Any], *, say: str | None) -> None:

@@ -1,0 +1,166 @@
+"""Log entries that say which process they are about: text for people, one JSON object a line for collectors.
+
+Invariant: an entry of the user's own loggers is treated like one of ours. It carries the process whose code wrote it,
+and is left out while a body only repeats what it did before.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO
+
+from wakeline.errors import SettingsInvalid
+from wakeline.settings import LOG_FORMATS
+from wakeline.shown import moment, shown_entry, shown_json
+from wakeline.tools.tool import current_body, current_call, current_run
+
+LONGEST = 9_000
+"""The most bytes of a JSON entry. Heroku's log router splits a line at 10,000."""
+CUT = " … (cut)"
+OF_PROCESS = "wakeline_process"
+"""The attribute of a log record with the facts of the process whose code wrote it."""
+_PLAIN = {
+    *vars(logging.LogRecord("", 0, "", 0, "", None, None)),
+    "message",
+    "asctime",
+    "taskName",
+    "of_process",
+    OF_PROCESS,
+}
+
+
+def configure(
+    level: str = "INFO", format: Literal["auto", "text", "json"] = "auto", stream: TextIO | None = None
+) -> None:  # noqa: A002 - the word of logging.basicConfig
+    """Entries of all loggers go to ``stream`` (standard error) from now on. A worker does this itself, with the values
+    of ``WAKELINE_LOG`` and ``WAKELINE_LOG_FORMAT``.
+
+    ``auto`` is text on a terminal and JSON elsewhere. Like `logging.basicConfig` it does nothing if the root logger has
+    handlers. Raises `SettingsInvalid` for another format. A program with handlers of its own adds a `ProcessFilter` to
+    each of them, and a `JsonFormatter` where it wants one.
+    """
+    if format not in LOG_FORMATS:
+        raise SettingsInvalid(name="format", value=str(format), reason=f"it is one of {', '.join(LOG_FORMATS)}")
+    target = stream or sys.stderr
+    handle_entries(level, target, as_json=_is_json(format, target))
+
+
+def handle_entries(level: str, stream: TextIO | None = None, *, as_json: bool) -> None:
+    """Makes the handler of the root logger, if that has none."""
+    if logging.getLogger().handlers:
+        return
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.addFilter(ProcessFilter())
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+def is_json(stream: TextIO) -> bool:
+    """Whether entries of this OS process are JSON, as its environment says, if they go to this stream."""
+    return _is_json(os.environ.get("WAKELINE_LOG_FORMAT", "auto"), stream)
+
+
+def _is_json(format: str, stream: TextIO) -> bool:  # noqa: A002
+    return format == "json" or (format != "text" and not stream.isatty())
+
+
+class ProcessFilter(logging.Filter):
+    """Gives each record the facts of the process whose code wrote it, for `JsonFormatter` and `TextFormatter`. Drops
+    what a body says again while it replays.
+
+    Steps and tools do not run in a replay, so what they log stays, and so does what Wakeline itself logs.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not hasattr(record, OF_PROCESS):
+            setattr(record, OF_PROCESS, dict(_facts()))
+        return is_ours(record.name) or not repeats()
+
+
+def repeats() -> bool:
+    """Whether the code that calls this is a body that has not come to the end of what it did before."""
+    body = current_body.get()
+    return body is not None and body.is_replaying
+
+
+def is_ours(name: str) -> bool:
+    """Whether a logger of this name is one of Wakeline itself. ``wakeline.body`` is the body's."""
+    return name.startswith("wakeline") and not name.startswith("wakeline.body") and name[8:9] in ("", ".", "_")
+
+
+def _facts() -> Iterator[tuple[str, Any]]:
+    """What is known of the process whose code runs here: the run, in its worker; the call, also in the child process of
+    an isolated tool."""
+    run, call = current_run.get(), current_call.get()
+    if run is not None:
+        yield from run.facts().items()
+    elif call is not None:
+        yield "process_id", call.process_id
+    if call is not None:
+        yield from (("effect", call.tool), ("effect_attempt", call.attempt))
+
+
+class TextFormatter(logging.Formatter):
+    """Entries for people, one line for each, with foreign text escaped; further lines stand behind a margin. An entry
+    of a body, its steps and its tools names the process."""
+
+    def __init__(self, template: str = "%(asctime)s %(levelname)s %(name)s%(of_process)s %(message)s") -> None:
+        super().__init__(template)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        return moment(record.created * 1000, exact=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        found = getattr(record, OF_PROCESS, {}).get("process_id")
+        # What Wakeline says of a process names it in its own words.
+        record.of_process = f" [{found}]" if found and not is_ours(record.name) else ""
+        return shown_entry(super().format(record))
+
+
+class JsonFormatter(logging.Formatter):
+    """Entries as JSON, each in one line of at most 9,000 bytes: ``ts``, ``level``, ``logger``, ``msg``, then what is
+    known of the process (`process_id`, `kind`, `name`, `attempt`, `epoch`, `session`, `effect`, `owner`, `release`),
+    ``exc`` for a traceback, and what the entry was given as ``extra``. A longer text is cut, and says so."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {name: _plain(value) for name, value in vars(record).items() if name not in _PLAIN}
+        at = datetime.fromtimestamp(record.created, UTC)
+        first = {
+            "ts": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "msg": record.getMessage(),
+        }
+        entry |= getattr(record, OF_PROCESS, {})
+        if record.exc_info:
+            entry["exc"] = self.formatException(record.exc_info)
+        elif record.exc_text:
+            entry["exc"] = record.exc_text
+        if record.stack_info:
+            entry["stack"] = record.stack_info
+        return as_line(first | {name: value for name, value in entry.items() if name not in first})
+
+
+def as_line(entry: Mapping[str, Any]) -> str:
+    """An entry as one line of JSON; its longest texts are cut until it fits."""
+    fits = dict(entry)
+    while True:
+        line = shown_json(json.dumps(fits, ensure_ascii=False, default=str))
+        over = len(line.encode("utf-8", "backslashreplace")) - LONGEST
+        if over <= 0:
+            return line
+        name = max(fits, key=lambda one: len(fits[one]) if isinstance(fits[one], str) else 0)
+        text = str(fits[name])
+        if len(text) <= 4 * len(CUT):
+            return line  # a thousand short fields: nothing is left to cut
+        # A letter may be several bytes, so at most half goes at once.
+        fits[name] = text[: max(len(text) // 2, len(text) - over) - len(CUT)] + CUT
+
+
+def _plain(value: object) -> object:
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
