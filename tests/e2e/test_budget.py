@@ -139,9 +139,9 @@ COSTS: dict[Callable[[World, int], Prepared], tuple[int, int]] = {
     bulk_starts: (5, 1150),
     no_ops: (49, 4060),
     ten_steps: (103, 8475),
-    parks: (67, 5140),
-    signals: (75, 5360),
-    turns: (108, 6665),
+    parks: (54, 4770),
+    signals: (62, 4756),
+    turns: (107, 6572),
 }
 """Commands, and bytes of the append-only file: of a unit alone, which shares no command with another one."""
 ABOUT = 0.015

@@ -54,7 +54,7 @@ def test_two_signals_serve_two_waits_although_two_workers_are_taken_for_dead() -
 @fails_without(
     "a wait that its run gave up is not opened again in that run", "wait_open.lua", "slot.z == a.fence.cl or "
 )
-@fails_without("a wait that is over leaves its group", "lib/slots.lua", "  leave_group(pid, slot)\n")
+@fails_without("a wait that is over leaves its group", "lib/slots.lua", "  leave_group(w, slot)\n")
 def test_the_loser_of_a_race_keeps_no_signal_from_the_next_wait_whatever_arrives_twice() -> None:
     explored = explore(Play(RACE_THEN_WAIT, Actors(signals=("a", "b"), pauses_ms=(1_000,), duplicates=1), remembered=2))
     assert (explored.states >= 1_500, explored.interleavings >= 25_000) == (True, True), explored

@@ -82,7 +82,7 @@ def test_a_question_whose_call_is_sent_again_is_told_once_and_not_listed_again(w
 @fails_without(
     "an approval that was asked without an event is listed when its wait opens",
     "wait_open.lua",
-    "  if asks_now then approvals.ask(a.pid, p, w.id, w.event) end\n",
+    "  if asks_now then approvals.ask(a.pid, p, w.id, w.event, mine) end\n",
     "",
 )
 def test_an_approval_that_was_asked_with_no_write_of_its_own_is_listed_when_its_wait_opens(world: World) -> None:
@@ -96,7 +96,7 @@ def test_an_approval_that_was_asked_with_no_write_of_its_own_is_listed_when_its_
 @fails_without(
     "an approval that a release before opened is listed by the next run",
     "wait_open.lua",
-    "if slot.g and asks_now then approvals.ask(a.pid, p, w.id, w.event) end",
+    "if slot.g and asks_now then approvals.ask(a.pid, p, w.id, w.event, mine) end",
 )
 def test_an_approval_that_a_release_before_opened_is_listed_by_the_next_run(world: World) -> None:
     fence = world.running("p", "o1")

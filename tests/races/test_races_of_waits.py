@@ -115,7 +115,7 @@ def test_an_approval_that_was_given_up_is_not_waited_for_again(world: World) -> 
 @fails_without(
     "a park asks whether its condition is met, not whether anything was resolved",
     "process_park.lua",
-    "if tonumber(call('HGET', proc_key(a.pid), 'o:' .. group) or '0') <= 0 then return { 'met' } end",
+    "if num(record.get(w, 'o:' .. group), 0) <= 0 then return { 'met' } end",
     "for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. a.pid)) do if call('HGET', slot_key(id), 'r') then return {"
     " 'met' } end end",
 )
@@ -132,7 +132,7 @@ def test_race_05_a_gather_parks_although_one_of_its_children_ended(world: World)
     "wait_open.lua",
     "if resolution and (code == WAIT.child or code == WAIT.answer) then return { 'done', resolution } end",
     "if resolution and (code == WAIT.child or code == WAIT.answer) then"
-    " call('HINCRBY', proc_key(a.pid), 'o:' .. w.group, 1) return { 'done', resolution } end",
+    " record.set(mine, 'o:' .. w.group, '2') return { 'done', resolution } end",
 )
 def test_race_05_a_gather_resumes_although_one_of_its_children_ended_before_it(world: World) -> None:
     world.start("a", kind="external")
@@ -169,17 +169,17 @@ def gathering(world: World) -> Fence:
 # -- 6: a gather beside another wait: as one `all` it deadlocks, as one `any` it resumes n times
 
 ONLY_ALL_GROUPS = """    local left = 0
-    for _, field in ipairs(call('HKEYS', proc_key(slot.p))) do
-      if string.sub(field, 1, 2) == 'o:' then left = left + tonumber(call('HGET', proc_key(slot.p), field)) end
+    for field, value in pairs(p) do
+      if value and string.sub(field, 1, 2) == 'o:' then left = left + tonumber(value) end
     end
-    if left <= 0 then resume(slot.p, p) end"""
+    if left <= 0 then resume(w) end"""
 """What resumes a process only when nothing of it is open any more."""
 
 
 @fails_without(
     "one group that is met resumes the process",
     "lib/slots.lua",
-    "    if open <= 0 or p.an then resume(slot.p, p) end",
+    "    if open <= 0 or p.an then resume(w) end",
     ONLY_ALL_GROUPS,
 )
 def test_race_06_a_gather_does_not_keep_a_wait_beside_it_from_resuming(world: World) -> None:
@@ -193,8 +193,8 @@ def test_race_06_a_gather_does_not_keep_a_wait_beside_it_from_resuming(world: Wo
 @fails_without(
     "a group is met when all of its slots are resolved",
     "lib/slots.lua",
-    "if open <= 0 or p.an then resume(slot.p, p) end",
-    "resume(slot.p, p)",
+    "if open <= 0 or p.an then resume(w) end",
+    "resume(w)",
 )
 def test_race_06_a_gather_resumes_once_when_all_of_it_is_there(world: World) -> None:
     fence = gathering(world)
@@ -210,7 +210,7 @@ def test_race_06_a_gather_resumes_once_when_all_of_it_is_there(world: World) -> 
 @fails_without(
     "a group that is met resumes the process, even if it waits for more",
     "lib/slots.lua",
-    "    if open <= 0 or p.an then resume(slot.p, p) end",
+    "    if open <= 0 or p.an then resume(w) end",
     ONLY_ALL_GROUPS,
 )
 def test_race_06_a_child_awaited_alone_and_in_a_gather_resumes_each_in_its_time(world: World, app: App) -> None:

@@ -26,6 +26,8 @@ _READS = {"HGET", "HMGET", "HEXISTS"}
 _PAIRS = {"HSET", "XADD"}
 _BEFORE_FIELDS = {"MAXLEN": 3, "NOMKSTREAM": 5}
 """How many arguments of an XADD come before its fields, by the first one; only the id, unless it is one of these."""
+GATHERS = "lib/record"
+"""The fragment that writes what others gather; they say the fields."""
 DEEPEST = 6
 """A name is followed through so many assignments and calls."""
 
@@ -69,8 +71,12 @@ class Scripts:
     def uses(self) -> Iterator[Use]:
         """Every use of every script, in their order."""
         for script, tokens in self._tokens.items():
-            for at, arguments in self._calls(script, "call", "pcall"):
+            for at, arguments in self._calls(script, "call", "pcall") if script != GATHERS else ():
                 yield from self._used(script, at, arguments)
+            for at, arguments in self._calls(script, "get", "set") if script != GATHERS else ():
+                if tokens[at - 2] == "record" and not _is_made(tokens, at):
+                    how: Literal["writes", "reads"] = "writes" if tokens[at] == "set" else "reads"
+                    yield from (Use("proc", field, how, script) for field in self._said(arguments[1]))
             for at, arguments in [*self._calls(script, "send"), *self._calls(script, "send_to_run")]:
                 if tokens[at - 2] == "hints" and not _is_made(tokens, at):
                     words = {one.split(" ")[0] for one in self._said(arguments[-1])}

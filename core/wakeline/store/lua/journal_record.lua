@@ -16,7 +16,7 @@ for _, ask in ipairs(a.asks or {}) do
     put('d', ask.due_ms and int(ask.due_ms)); put('sh', ask.schema and ask.schema.hash); put('q', ask.event and '1')
     call('HSET', slot_key(ask.id), unpack(entry))
     call('SADD', ns .. 'closed:' .. a.pid, ask.id)
-    if ask.schema then call('SET', ns .. 'schema:' .. ask.schema.hash, ask.schema.text, 'PX', SCHEMA_TTL) end
+    if ask.schema then keep_schema(ask.schema) end
     if ask.event then approvals.ask(a.pid, p, ask.id, ask.event) end
   end
 end

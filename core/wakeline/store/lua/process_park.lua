@@ -1,6 +1,6 @@
 -- Purpose: let go of a process that only waits: event, lease released, RQ job ended. Refused when a group is already
 --          met, when there is no group, or when the fence is lost.
--- Include: base letters log process misfits runs slots journal
+-- Include: base letters log process record misfits runs slots journal
 -- ARGV: pid, fence, groups [ids of the groups it waits for], wait (payload of process.waiting, JSON), rows?, early?
 --       [slots that a task of the body waits for without the rest of their group: any resolution resumes it then
 --       ('an')]
@@ -13,19 +13,25 @@ if p.st == 'waiting' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl then r
 if not holds(p, f, a.rows) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows)
 if #a.groups == 0 then return { 'met' } end -- nothing would resume it
+local w = record.open(a.pid, p)
 for _, group in ipairs(a.groups) do
-  if tonumber(call('HGET', proc_key(a.pid), 'o:' .. group) or '0') <= 0 then return { 'met' } end
+  if num(record.get(w, 'o:' .. group), 0) <= 0 then return { 'met' } end
 end
 for _, id in ipairs(a.early or {}) do
   if call('HEXISTS', slot_key(id), 'r') == 1 then return { 'met' } end
 end
-local seq = append(a.pid, p, 'process.waiting', a.wait, nil, nil, run_of(p))
+local seq = record.event(w, 'process.waiting', a.wait, nil, run_of(p))
 leave_owner(a.pid, p, 'successful')
-call('HDEL', proc_key(a.pid), 'ow', 'ct', 'rw')
-call('HSET', proc_key(a.pid), 'st', 'waiting', 'sn', int(now), 'pr', p.rel or '')
+record.drop(w, 'ow')
+record.drop(w, 'ct')
+record.drop(w, 'rw')
+record.set(w, 'st', 'waiting')
+record.set(w, 'sn', int(now))
+record.set(w, 'pr', p.rel or '')
+if a.early then record.set(w, 'an', '1') end
+record.write(w)
 misfits.clear(a.pid, p)
-if a.early then call('HSET', proc_key(a.pid), 'an', '1') end
-call('ZREM', ns .. 'timers', TIMER.attempt_timeout .. a.pid)
+if p.to then gather('ZREM', ns .. 'timers', TIMER.attempt_timeout .. a.pid) end
 move_index(a.pid, 'running', 'waiting', now)
 progressed(a.pid, p)
 compact(a.pid, p)

@@ -1,19 +1,19 @@
 -- Purpose: resolve an await-event slot from outside (a bearer token, a tool's completion). The first resolution wins,
 --          and it stays.
--- Include: base letters keyring approvals slots
+-- Include: base letters process keyring record approvals slots
 -- ARGV: pid, inc, id, resolution (JSON), expires_ms?, by? (id of the secret that made the token), fits? [hashes of
 --       schemas that its value fits]
 -- Reply: {'accepted'} | {'already', resolution or ''} | {'recheck', schema, hash} | {'unknown'} (unknown, revoked,
 --        expired, of an ended process or a cancelled turn: one answer)
 -- Atomic because two resolvers must not both be told they were first.
-local p = fields(proc_key(a.pid), 'st', 'inc', 'k', 'cr')
+local p = load(a.pid)
 if p.inc ~= a.inc or (a.by and not keyring.is_good(a.by)) then return { 'unknown' } end
 if ENDED[p.st] or (a.expires_ms and a.expires_ms <= now) then
   -- A second answer is told so while the process is there, with any outcome of the first one.
   if call('SISMEMBER', ns .. 'answered:' .. a.pid, a.id) == 1 then return { 'already', '' } end
   return { 'unknown' }
 end
-local slot = fields(slot_key(a.id), 'p', 'g', 'r', 'z', 'sh', 'es')
+local slot = read_slot(a.id)
 if slot.r then return { 'already', slot.r } end
 -- A turn's questions are revoked with the request to cancel it, whether it has begun to wait for them or not.
 if slot.z or (p.k == 's' and p.cr) then return { 'unknown' } end
@@ -24,7 +24,9 @@ if not fits then
   if schema then return { 'recheck', schema, slot.sh } end
 end
 if slot.g then
-  resolve(a.id, a.resolution)
+  local w = slot.p == a.pid and record.open(a.pid, p)
+  resolve(a.id, a.resolution, nil, w, slot)
+  if w then record.write(w) end
 else
   -- No body waits yet: the answer is kept for the wait that will come.
   call('HSET', slot_key(a.id), 'p', a.pid, 'k', WAIT.completion, 'r', a.resolution)

@@ -1,15 +1,15 @@
 -- Approvals: those that can be answered. idx:approvals has their slots, by when they were asked. The slot of one has
 -- "es": the sequence of its event approval.requested, '0' of one that a release before asked without; '' of another
 -- completion.
--- Needs: base log
+-- Needs: base log record
 local approvals = {}
 
 function approvals.is_one(slot) return slot.es and slot.es ~= '' end
 
 -- A question is asked: its event, which holds no token, and its place among the open ones. Once, however often it is
--- sent: the caller has looked whether the slot has its event.
-function approvals.ask(pid, p, id, event)
-  local seq = append(pid, p, 'approval.requested', event)
+-- sent: the caller has looked whether the slot has its event. `w`: the record, where its caller gathers it.
+function approvals.ask(pid, p, id, event, w)
+  local seq = w and record.event(w, 'approval.requested', event) or append(pid, p, 'approval.requested', event)
   call('HSET', ns .. 'slot:' .. id, 'es', seq)
   -- Those of one process and one moment stand in the order in which it asked.
   call('ZADD', ns .. 'idx:approvals', int(now) .. string.format('.%03d', tonumber(seq) % 1000), id)

@@ -23,7 +23,7 @@ local function apply_rows(pid, p, rows)
   if not rows or #rows == 0 then return end
   for _, row in ipairs(rows) do
     write_row(pid, row)
-    for _, id in ipairs(row.s or {}) do close_slot(pid, id, row.read and row.read[id]) end
+    for _, id in ipairs(row.s or {}) do close_slot(pid, id, row.read and row.read[id], p) end
   end
   progressed(pid, p)
 end

@@ -1,35 +1,32 @@
 -- Signals: which wait takes one, and where it is kept until a wait does.
--- Needs: base slots
+-- Needs: base record slots
 local mailbox = {}
 
 -- A signal that was renamed: a sender or body that knows only one of its names is led to the name that is waited for,
 -- or kept.
-function mailbox.link_names(pid, name, others)
-  local links = {}
+function mailbox.link_names(w, name, others)
   for _, other in ipairs(others) do
-    links[#links + 1] = 'l:' .. other
-    links[#links + 1] = name
+    if record.get(w, 'l:' .. other) ~= name then record.set(w, 'l:' .. other, name) end
   end
-  if #links > 0 then call('HSET', proc_key(pid), unpack(links)) end
 end
 
 -- The oldest open wait for a signal, under any of its names; its own comes first.
-function mailbox.open_wait(pid, name, others)
-  local key = proc_key(pid)
-  local of = fields(key, 'n:' .. name, 'l:' .. name)
-  local open = of['n:' .. name]
-  if not open and of['l:' .. name] then open = call('HGET', key, 'n:' .. of['l:' .. name]) end
-  for _, other in ipairs(others or {}) do open = open or call('HGET', key, 'n:' .. other) end
+function mailbox.open_wait(w, name, others)
+  local open = record.get(w, 'n:' .. name)
+  local led_to = not open and record.get(w, 'l:' .. name)
+  if led_to then open = record.get(w, 'n:' .. led_to) end
+  for _, other in ipairs(others or {}) do open = open or record.get(w, 'n:' .. other) end
   return string.match(open or '', '^[^,]+')
 end
 
 -- The oldest signal of a name, or of another name that it has or had, that is kept: what resolves a wait with it, and
--- its sequence.
-function mailbox.take(pid, name, others)
+-- its sequence. `w`: the record of its process.
+function mailbox.take(w, name, others)
+  local pid = w.pid
   local box = ns .. 'mail:' .. pid
   local letters = call('LRANGE', box, 0, -1)
   if #letters == 0 then return end
-  local wanted = { [name] = true, [call('HGET', proc_key(pid), 'l:' .. name) or name] = true }
+  local wanted = { [name] = true, [record.get(w, 'l:' .. name) or name] = true }
   for _, other in ipairs(others or {}) do wanted[other] = true end
   for _, letter in ipairs(letters) do
     local of, seq = string.match(letter, '^(.*):(%d+)$')
@@ -44,7 +41,7 @@ end
 -- A signal whose wait was given up: the oldest open wait of its name takes it, else the mailbox, in the order of
 -- sending.
 local function give_back(pid, name, seq)
-  local open = mailbox.open_wait(pid, name)
+  local open = mailbox.open_wait(record.open(pid, {}), name)
   if open then
     local event = call('XRANGE', ns .. 'events:' .. pid, seq .. '-0', seq .. '-0')
     return resolve(open, '{"status":"ok","value":' .. event[1][2][4] .. '}', seq)

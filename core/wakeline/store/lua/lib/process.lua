@@ -10,10 +10,14 @@ local STATE = {
 -- A record of usual size comes whole with one look, in half the time that the server takes to find so many fields by
 -- name. One with many open waits has a field for each group of them; of it, what scripts look at is read by name.
 local WHOLE = 64
+local whole
+at_begin[#at_begin + 1] = function() whole = {} end
+local function is_whole(p) return whole[p] end
 local function load(pid)
   local cursor, flat = unpack(call('HSCAN', proc_key(pid), '0', 'COUNT', WHOLE))
   local p = {}
   if cursor == '0' then
+    whole[p] = true
     for i = 1, #flat, 2 do p[flat[i]] = flat[i + 1] end
   else
     p = fields(proc_key(pid), unpack(STATE))

@@ -1,6 +1,6 @@
 -- The tick's slow sweep: it goes through all that lives, a page each time and one kind after another, and puts right
 -- what stands still (lib/standing.lua).
--- Needs: base letters process limits places rates approvals slots mailbox reap standing
+-- Needs: base letters process limits places rates record approvals slots mailbox reap standing
 local KINDS = { 'waiting', 'running', 'queued', 'holding', 'rating' }
 
 -- Counted for doctor, with when it was last so.
@@ -28,7 +28,7 @@ local function mend_wait(pid, id)
   end
   local name = string.match(slot.k, '^' .. WAIT.signal .. '(.*)$')
   if name and standing.is_not_found(pid, id, name) then
-    local resolution, seq = mailbox.take(pid, name)
+    local resolution, seq = mailbox.take(record.open(pid, {}), name)
     local others = call('HGET', proc_key(pid), 'n:' .. name)
     if resolution then
       resolve(id, resolution, seq)
@@ -49,7 +49,9 @@ look['waiting'] = function(pid, p)
     end
     return call('HGET', proc_key(pid), 'st') ~= 'waiting'
   end
-  resume(pid, p)
+  local w = record.open(pid, p)
+  resume(w)
+  record.write(w)
   put_right('waits')
   return true
 end

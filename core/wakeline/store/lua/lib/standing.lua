@@ -19,9 +19,9 @@ function standing.waits_for_nothing(pid)
   end
   if #ids < BOUND then return true end
   -- It has more waits than one script may look at: its groups count those that are open.
-  local record = call('HGETALL', proc_key(pid))
-  for i = 1, #record, 2 do
-    if string.sub(record[i], 1, 2) == 'o:' and tonumber(record[i + 1]) > 0 then return false end
+  local flat = call('HGETALL', proc_key(pid))
+  for i = 1, #flat, 2 do
+    if string.sub(flat[i], 1, 2) == 'o:' and tonumber(flat[i + 1]) > 0 then return false end
   end
   return true
 end

@@ -20,7 +20,7 @@ local function start_turn(sid, s, policy)
   local due = s.df and policy.d and math.min(tonumber(s.df) + policy.x, tonumber(s.dl) + policy.d)
   local lingers = policy.l and tonumber(call('GETDEL', ns .. 'linger:' .. sid) or '0') or 0
   if lingers > (due or now) then due = lingers end
-  make_runnable(pid, { q = s.q }, false, due and due > now and due or nil)
+  make_runnable(pid, { q = s.q, ep = '0' }, false, due and due > now and due or nil)
 end
 
 -- Fields about entries go with the last entry, so the head of an idle session says nothing of earlier turns.
