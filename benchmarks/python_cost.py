@@ -34,6 +34,7 @@ from wakeline.store.calls import Call
 from wakeline.store.claims import claims_of
 from wakeline.store.connection import UrlBackend
 from wakeline.store.link import Link
+from wakeline.values import to_json
 from wakeline.verbs import starts
 from wakeline.verbs.options import NOTHING
 from wakeline.waits.identity import ProcessSignal, key_id
@@ -141,9 +142,8 @@ class Bench:
             at = "1700000000000"
             fields = {"st": "running", "seq": "0", "ep": "1", "inc": incarnation, "q": "bench", "k": "e", "h": "x" * 16}
             fields |= {"ca": at, "ua": at, "sn": at, "ow": "o_abcdefghijkl", "cl": f"0123456789abcdef-{i}", "ct": at}
-            flat = [part for field in fields.items() for part in field]
-            slots = [slot_of(pid, incarnation)] if slot_of is not None else []
-            found.append([pid, flat, call.args["spec"], "", [], slots, "1", int(at)])
+            ran = ["", [], [slot_of(pid, incarnation)], "1"] if slot_of is not None else []
+            found.append([pid, to_json(fields), call.args["spec"], at, *ran])
         return found
 
     async def run_claims(self, rows: list[Any], word: str = "finished") -> None:

@@ -108,6 +108,7 @@ HELPER = "local function fields(key, ...) call('HMGET', key, ...) end\n"
             "put('dd', 4)\ncall('HSET', proc_key(pid), unpack(e))",
             {"a", "dd"},
         ),
+        ("local e = { 'a', 1, ok and 'b' or nil, ok }\ncall('HSET', proc_key(pid), unpack(e))", {"a", "b"}),
         ("local function mark(pid, field) call('HSET', proc_key(pid), field, '1') end\nmark(pid, 'mm')", {"mm"}),
         ("call('HSET', proc_key(pid), ok and 'yes' or 'no', '1')", {"yes", "no"}),
         ("for _, one in ipairs({ 'u', 'v' }) do call('HGET', proc_key(pid), one) end", {"u", "v"}),

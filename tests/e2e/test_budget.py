@@ -136,7 +136,7 @@ def cost(world: World, prepare: Callable[[World, int], Prepared]) -> tuple[int, 
 
 COSTS: dict[Callable[[World, int], Prepared], tuple[int, int]] = {
     starts: (10, 1294),
-    bulk_starts: (5, 1150),
+    bulk_starts: (4, 1110),
     no_ops: (49, 4060),
     ten_steps: (103, 8475),
     parks: (54, 4770),

@@ -187,7 +187,9 @@ def test_a_take_visits_the_queues_with_work_and_no_other(served: World, n: int) 
         served.start(queue, queue=queue)
     served.redis.config_resetstat()
     assert taken(served, "o1", many) == [many[0], many[-1]]
-    assert served.redis.info("commandstats")["cmdstat_lpop"]["calls"] == 4  # a bell, and then nothing, of each
+    assert (
+        served.redis.info("commandstats")["cmdstat_lpop"]["calls"] == 2
+    )  # one of each, since it brought less than was wanted
 
 
 def test_the_tick_looks_at_a_thousand_queues_in_thirty_two_commands(served: World) -> None:

@@ -127,37 +127,41 @@ def claims_of(rows: Sequence[Any]) -> tuple[Claim, ...]:
     for row in rows:
         try:
             found.append(claim_of(row))
-        except (KeyError, ValueError, TypeError, IndexError) as error:
+        except (KeyError, ValueError, TypeError, IndexError, InvalidPayload) as error:
             log.error(
                 "%s: it was claimed and cannot be read (%s: %s); its lease decides", row[0], type(error).__name__, error
             )
     return tuple(found)
 
 
+_NOTHING_RAN = ("", (), (), "1")
+"""What a claim does not say of a process of which nothing ran yet: input of a generation, journal, waits; all of it."""
+
+
 def claim_of(reply: Any) -> Claim:
     """Reads one claim of a take's reply. ``unread`` says what this release cannot read of it, and that ends no
     worker."""
-    fields = flat(reply[1])
+    process_id, state, spec, at, *rest = reply
+    fields: dict[str, str] = from_json(state, "The record of a process")
     fence = Fence(
-        process_id=reply[0],
+        process_id=process_id,
         incarnation=fields["inc"],
         epoch=int(fields["ep"]),
         claim_id=fields["cl"],
         owner=fields["ow"],
         journaled=Journaled(number(fields.get("jb"))),
     )
-    now, heard = int(reply[7]), time.monotonic_ns()
-    registration = read_claimed(reply[0], fence.incarnation, reply[2])
+    now, heard = int(at), time.monotonic_ns()
+    registration = read_claimed(process_id, fence.incarnation, spec)
     unread = registration.unknown
     if unread is None:
         try:
-            slots = {row[0]: flat(row[1]) for row in reply[5]}
-            batch = batch_of(reply[8]) if len(reply) > 8 else None
-            held = reply if stand_ins.stands_in([*reply[2:6], *reply[8:]]) else None
-            journal, complete = flat(reply[4]), reply[6] == "1"
-            claim = Claim(
-                fence, fields, registration, reply[3] or None, journal, slots, complete, now, heard, batch, held
-            )
+            given, recorded, waits, complete, *batches = rest or _NOTHING_RAN
+            slots = {row[0]: flat(row[1]) for row in waits}
+            batch = batch_of(batches[0]) if batches else None
+            held = reply if stand_ins.stands_in([spec, given, recorded, waits, *batches]) else None
+            journal, whole = flat(recorded), complete == "1"
+            claim = Claim(fence, fields, registration, given or None, journal, slots, whole, now, heard, batch, held)
             _ = claim.attempt, claim.generation, claim.cancel_reason
             unknown = unknown_resolution(slots)
             if unknown is None:

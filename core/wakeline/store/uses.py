@@ -118,6 +118,8 @@ class Scripts:
             return {re.sub(r"(<>)+", "<>", text) for text in texts}
         if len(one.tokens) == 1 and one.tokens[0][0] in "'\"":
             return {one.tokens[0][1:-1]}
+        if one.tokens == ("nil",):
+            return set()
         if depth > DEEPEST or not (one.name or one.is_member):
             return {"<>"}
         meant = self._meant(one) if one.name else self._put_in(one)

@@ -16,9 +16,9 @@ if f then
   parent = load(f.pid)
   if not holds(parent, f, a.rows) then return { 'lost' } end
 end
-local old = {}
-if call('EXISTS', proc_key(a.pid), ns .. 'tomb:' .. a.pid) > 0 then -- one look at both, for nearly all are new
-  old = fields(proc_key(a.pid), 'h', 'inc', 'st')
+local key, old = proc_key(a.pid), NONE
+if call('EXISTS', key, ns .. 'tomb:' .. a.pid) > 0 then -- one look at both, for nearly all are new
+  old = fields(key, 'h', 'inc', 'st')
   local tomb = not old.st and call('GET', ns .. 'tomb:' .. a.pid)
   if tomb then return { 'pruned', tomb } end
   if old.st and old.h ~= a.hash then return { 'conflict', old.h } end
@@ -42,18 +42,24 @@ end
 if a.delivery then settle_delivery(a.delivery.occ, a.delivery.sub, 'started', a.delivery.kept_ms) end
 if old.st then return { 'existing', old.inc, old.st } end
 
-local key = proc_key(a.pid)
+local is_outside, at = a.kind == 'x', int(now)
 local entry = {
-  'st', a.kind == 'x' and 'running' or 'queued', 'seq', '0', 'ep', a.kind == 'x' and '0' or '1', 'inc', a.inc,
-  'q', a.queue, 'k', a.kind, 'h', a.hash, 'ca', int(now), 'ua', int(now), 'sn', int(now),
+  'st', is_outside and 'running' or 'queued', 'seq', '0', 'ep', is_outside and '0' or '1', 'inc', a.inc,
+  'q', a.queue, 'k', a.kind, 'h', a.hash, 'ca', at, 'ua', at, 'sn', at, a.code and 'cd' or nil, a.code,
 }
-local function put(name, value) if value then entry[#entry + 1] = name; entry[#entry + 1] = value end end
-put('ma', a.ma and int(a.ma)); put('rc', a.rc); put('pa', a.parent)
-put('to', a.attempt_timeout_ms and int(a.attempt_timeout_ms)); put('qt', a.queue_timeout_ms and '1')
-put('pe', a.awaits and '1' or a.detached and 'd'); put('pc', parent and parent.cr and '1')
-put('ver', a.version); put('cd', a.code)
-if w then put('ws', w.sid); put('we', w.ends and '1') end
-put('by', a.by); put('lk', a.limit)
+local function put(name, value) entry[#entry + 1] = name; entry[#entry + 1] = value end
+if a.ma then put('ma', int(a.ma)) end
+if a.rc then put('rc', a.rc) end
+if a.parent then put('pa', a.parent) end
+if a.attempt_timeout_ms then put('to', int(a.attempt_timeout_ms)) end
+if a.queue_timeout_ms then put('qt', '1') end
+if a.awaits or a.detached then put('pe', a.awaits and '1' or 'd') end
+if parent and parent.cr then put('pc', '1') end
+if a.version then put('ver', a.version) end
+if w then put('ws', w.sid) end
+if w and w.ends then put('we', '1') end
+if a.by then put('by', a.by) end
+if a.limit then put('lk', a.limit) end
 call('SET', ns .. 'spec:' .. a.pid, a.spec)
 call('HSET', key, unpack(entry))
 -- A child may take no longer than what started it.

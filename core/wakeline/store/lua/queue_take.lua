@@ -142,48 +142,67 @@ end
 
 local function is_full() return #taken >= a.n or budget <= 0 or kept >= BOUND end
 
--- Whether nothing is left there.
+-- Whether the take ends before a doorbell, which is one of those then that stay at the head.
+local function ends_before(id, list, aside, strays)
+  local pid, epoch, form, whose = doorbell.read(id)
+  if others(id, list, pid, pid and form or epoch, whose) then
+    strays[#strays + 1] = id
+    return false
+  elseif not pid then
+    if call('EXISTS', rq .. ':job:' .. id) == 1 then foreign(list, id) end
+    return false
+  end
+  local p = load_whole(pid)
+  if p.st ~= 'queued' or p.ep ~= epoch then
+    if p.st ~= 'running' or p.ep ~= epoch then call('DEL', rq .. ':job:' .. id) end
+  elseif lacked(p) then
+    call('DEL', rq .. ':job:' .. id)
+    set_aside(pid, p.q, code_of(p))
+    kept = kept + 1
+  elseif rounds.are_others(p, a.release) then
+    call('DEL', rq .. ':job:' .. id)
+    rounds.leave(pid, p)
+    kept = kept + 1
+  elseif is_kept_out(p) then
+    -- Its doorbell stays at the head: of what may kill its workers for an idle worker, of the others for the next take.
+    aside[#aside + 1] = id
+    return #aside >= BOUND or not crashes.apart(p)
+  elseif kept_back(pid, p, id) then
+    kept = kept + 1
+  else
+    claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), id, form)
+    reply(pid, p)
+    took(p)
+  end
+  return false
+end
+
+-- Puts doorbells back at the head of a list, in their order.
+local function put_back(key, ids, from)
+  local back = {}
+  for i = #ids, from, -1 do back[#back + 1] = ids[i] end
+  if #back > 0 then call('LPUSH', key, unpack(back)) end
+end
+
+-- Whether nothing is left there. A few doorbells come with one command.
 local function take_from(list)
-  local aside, strays, emptied = {}, {}, false
+  local key, aside, strays, emptied = rq .. ':queue:' .. list, {}, {}, false
+  local ids, at, wanted, pushes = NONE, 0, 0, 0
   while not is_full() and #strays < BOUND do
-    local id = call('LPOP', rq .. ':queue:' .. list)
-    if not id then
-      emptied = true
-      break
-    end
-    local pid, epoch, form, whose = doorbell.read(id)
-    if others(id, list, pid, pid and form or epoch, whose) then
-      strays[#strays + 1] = id
-    elseif not pid then
-      if call('EXISTS', rq .. ':job:' .. id) == 1 then foreign(list, id) end
+    if at < #ids then
+      at = at + 1
+      if ends_before(ids[at], list, aside, strays) then break end
     else
-      local p = load_whole(pid)
-      if p.st ~= 'queued' or p.ep ~= epoch then
-        if p.st ~= 'running' or p.ep ~= epoch then call('DEL', rq .. ':job:' .. id) end
-      elseif lacked(p) then
-        call('DEL', rq .. ':job:' .. id)
-        set_aside(pid, p.q, code_of(p))
-        kept = kept + 1
-      elseif rounds.are_others(p, a.release) then
-        call('DEL', rq .. ':job:' .. id)
-        rounds.leave(pid, p)
-        kept = kept + 1
-      elseif is_kept_out(p) then
-        -- Its doorbell stays at the head: of what may kill its workers for an idle worker, of the others for the next
-        -- take.
-        aside[#aside + 1] = id
-        if #aside >= BOUND or not crashes.apart(p) then break end
-      elseif kept_back(pid, p, id) then
-        kept = kept + 1
-      else
-        claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), id, form)
-        reply(pid, p)
-        took(p)
-      end
+      -- Where fewer came than were wanted the list is empty, unless this script rang there since.
+      emptied = at < wanted and doorbell.pushes == pushes
+      if emptied then break end
+      wanted, pushes = math.min(a.n - #taken, AT_ONCE), doorbell.pushes
+      ids, at = call('LPOP', key, wanted) or NONE, 0
     end
   end
-  for i = #aside, 1, -1 do call('LPUSH', rq .. ':queue:' .. list, aside[i]) end
-  for _, id in ipairs(strays) do call('RPUSH', rq .. ':queue:' .. list, id) end
+  put_back(key, ids, at + 1)
+  put_back(key, aside, 1)
+  for _, id in ipairs(strays) do call('RPUSH', key, id) end
   return emptied and #aside + #strays == 0
 end
 

@@ -18,13 +18,20 @@ local LOOKS = {
   ZSCORE = true, ZINTER = true, ZRANGE = true, ZRANGEBYLEX = true, ZRANGEBYSCORE = true, ZREVRANGE = true,
   ZREVRANGEBYSCORE = true, XLEN = true, XRANGE = true, XREVRANGE = true,
 }
+-- Once it wrote, `call` is the server's own function, which takes less time.
 local function noting(command, ...)
-  if not LOOKS[command] then wrote = true end
+  if not LOOKS[command] then wrote, call = true, redis.call end
   return redis.call(command, ...)
 end
 
+local function begin_noting() wrote, unasked, call = false, false, noting end
+
 -- Lua prints 1700000000000 as 1.7e+12; keys and replies need every digit.
-local function int(n) return string.format('%d', n) end
+local now_text
+local function int(n)
+  if n == now then return now_text end
+  return string.format('%d', n)
+end
 
 local function clock()
   local t = call('TIME')
@@ -32,6 +39,7 @@ local function clock()
 end
 
 local BOUND = 256 -- most items one script touches; the rest becomes a todo row which the tick drains
+local NONE = {} -- an empty list for replies: one for all of them, which no script writes into
 local ENDED = { completed = true, failed = true, cancelled = true, abandoned = true }
 
 local function quote(text) return cjson.encode(text) end
@@ -47,6 +55,7 @@ end
 -- A text as one word, for lists and hints whose parts stand between blanks. Its blanks, '%' and '#' become %xx
 -- (names.word in Python). An id without any of them stays as it is; so does each id of the release before.
 local function word(text)
+  if string.find(text, '^%l_%w+$') then return text end -- as ids are that a client made
   return (string.gsub(text, '[%% #]', function(c) return string.format('%%%02x', string.byte(c)) end))
 end
 
@@ -75,37 +84,42 @@ end
 
 -- No script reads these registries after it wrote to them. So their writes are gathered and sent when the script ends,
 -- in one command for many members.
-local gathered, by_name
-local function gather(command, key, ...)
-  local name = command .. key
-  local one = by_name[name]
+local gathered, by_key
+local function gather(command, key, first, second)
+  local keys = by_key[command]
+  if not keys then
+    keys = {}
+    by_key[command] = keys
+  end
+  local one = keys[key]
   if not one then
     one = { command, key }
-    by_name[name], gathered[#gathered + 1] = one, one
+    keys[key], gathered[#gathered + 1] = one, one
   end
-  for i = 1, select('#', ...) do one[#one + 1] = (select(i, ...)) end
+  local n = #one
+  one[n + 1], one[n + 2] = first, second
 end
 
--- Of two moves of a process in one script the last counts.
-local moved, moves
-local function move_index(pid, from, to, score)
-  local move = moved[pid]
-  if not move then
-    move = { pid = pid, left = {} }
-    moved[pid], moves[#moves + 1] = move, move
+-- Of two moves of a process in one script the last counts: what it leaves is gathered before all that it comes to.
+local moved, moves, scores, index_keys
+local function index_key(status)
+  local key = index_keys[status]
+  if not key then
+    key = ns .. 'idx:' .. status
+    index_keys[status] = key
   end
-  if from then move.left[from] = true end
-  move.to, move.score = to, int(score)
+  return key
+end
+
+local function move_index(pid, from, to, score)
+  if from and from ~= to then gather('ZREM', index_key(from), pid) end
+  if not moved[pid] then moves[#moves + 1] = pid end
+  moved[pid], scores[pid] = to, int(score)
 end
 
 local at_begin, at_end = {}, {} -- what fragments have to do before anything else, and after that
 local function write_gathered()
-  for _, move in ipairs(moves) do
-    for status in pairs(move.left) do
-      if status ~= move.to then gather('ZREM', ns .. 'idx:' .. status, move.pid) end
-    end
-    gather('ZADD', ns .. 'idx:' .. move.to, move.score, move.pid)
-  end
+  for _, pid in ipairs(moves) do gather('ZADD', index_key(moved[pid]), scores[pid], pid) end
   for _, one in ipairs(gathered) do
     for i = 3, #one, 1000 do call(one[1], one[2], unpack(one, i, math.min(i + 999, #one))) end
   end
@@ -113,12 +127,14 @@ local function write_gathered()
 end
 
 local function begin(argv)
-  call, ns, rq = noting, argv[2], argv[3]
-  gathered, by_name, moved, moves = {}, {}, {}, {}
+  ns, rq = argv[2], argv[3]
+  begin_noting()
+  gathered, by_key, moved, moves, scores, index_keys = {}, {}, {}, {}, {}, {}
   -- On a cluster RQ's prefix begins with the namespace's tag. While a slot moves key by key, its old node refuses a key
   -- that it no longer has, or never had, in the middle of a script. So each script looks first for a key that does not
   -- exist, and is refused before it writes anything.
   if string.sub(rq, 1, 1) == '{' then call('EXISTS', ns .. 'nowhere') end
   now = argv[1] ~= '' and tonumber(argv[1]) or clock()
+  now_text = string.format('%d', now)
   for _, first in ipairs(at_begin) do first() end
 end

@@ -2,7 +2,7 @@
 -- arguments.
 -- One object: its reply. Several: a list of replies; an error of one is its reply, and the others still run.
 -- A client that counts its answered writes gets {number, now, reply, lengths}: for each object {was, is}, how long the
--- journal of its run was and is in bytes, or {} where that got no row.
+-- journal of its run was and is in bytes, or {} where that got no row; nothing at all where none did.
 -- The number is how many of its writes are here
 -- with these, or '' where nothing was written that a client counts on. Where fewer are here than were answered, the
 -- store went back: the number is then how many were here before, negated (from 0 down).
@@ -22,26 +22,29 @@ end
 
 local function run_script(main, argv)
   begin(argv)
-  local replies, writes, out = nil, 0, {}
+  local replies, writes, out, grew = nil, 0, {}, false
   if #argv == 6 then
-    a, wrote, unasked = cjson.decode(argv[6]), false, false
+    a = cjson.decode(argv[6])
+    begin_noting()
     replies = main()
     if wrote and not unasked then writes = 1 end
-    out[1] = { a.had, a.now }
+    if a.had then out[1] = { a.had, a.now } end
   else
     replies = {}
     for i = 6, #argv do
-      a, wrote, unasked = cjson.decode(argv[i]), false, false
+      a = cjson.decode(argv[i])
+      begin_noting()
       local done, reply = pcall(main)
       if not done and type(reply) == 'string' then reply = { err = reply } end
       replies[i - 5] = reply
-      out[i - 5] = { a.had, a.now }
+      if a.had then grew, out[i - 5] = true, { a.had, a.now } end
       if wrote and not unasked then writes = writes + 1 end
     end
   end
-  wrote = false
+  begin_noting()
   write_gathered()
   if argv[4] == '' then return replies end
   if wrote then writes = math.max(writes, 1) end
+  for i = 1, grew and #argv - 5 or 0 do out[i] = out[i] or NONE end
   return { writes > 0 and number_of(argv[4], tonumber(argv[5]), writes) or '', now, replies, out }
 end

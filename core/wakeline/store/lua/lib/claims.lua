@@ -2,6 +2,7 @@
 -- worker needs to run it.
 -- Needs: base letters queues rq aside log process rounds slots
 local REPLY_BYTES = 65536
+local AT_ONCE = 16 -- so many doorbells are taken with one command
 
 -- All fields of a process, since a claim's reply has all of them.
 local function load_whole(pid)
@@ -19,39 +20,40 @@ local function claim(pid, p, owner, claim_id, bell, form)
     p.as = nil
   end
   p.st, p.ow, p.cl, p.ct, p.sn, p.rw = 'running', owner, claim_id, int(now), int(now), form
-  local more = bell and { 'rw', form } or {}
+  local changes = { 'st', 'running', 'ow', owner, 'cl', claim_id, 'ct', p.ct, 'sn', p.sn }
+  if bell then changes[#changes + 1], changes[#changes + 2] = 'rw', form end
   -- Under which release it got this far ('' for none). A park says so, or, where it never parked, its first claim after
   -- it began.
   if p.fs and not p.pr then
     p.pr = p.rel or ''
-    more[#more + 1], more[#more + 2] = 'pr', p.pr
+    changes[#changes + 1], changes[#changes + 2] = 'pr', p.pr
   end
   -- More than one release has had it, so what is stored may be of a type that this release does not have. The first
   -- claim by another release notes how many rows were recorded until then. One that comes back while it waits (mf) has
   -- more rows.
   if p.fs and (p.rel or '') ~= (a.release or '') and not (p.sr and (p.mf or p.pr ~= (p.rel or ''))) then
     p.sr = int(call('HLEN', ns .. 'journal:' .. pid))
-    more[#more + 1], more[#more + 2] = 'sr', p.sr
+    changes[#changes + 1], changes[#changes + 2] = 'sr', p.sr
   end
   if a.release then
-    more[#more + 1], more[#more + 2] = 'rel', a.release
+    changes[#changes + 1], changes[#changes + 2] = 'rel', a.release
   elseif p.rel then
     call('HDEL', key, 'rel')
   end
   p.rel = a.release
   -- Which attempt this is. What the run records counts on for the next one, so the number is kept, where it is not the
   -- first.
-  local attempt = 1 + num(p.at, 0) + num(p.ls, 0)
+  local attempt = (p.at or p.ls) and 1 + num(p.at, 0) + num(p.ls, 0) or 1
   if attempt > 1 then
     p.tr = int(attempt)
-    more[#more + 1], more[#more + 2] = 'tr', p.tr
+    changes[#changes + 1], changes[#changes + 2] = 'tr', p.tr
   elseif p.tr then
     unset(pid, p, 'tr')
     p.tr = nil
   end
   -- All releases that are there have looked, so a new round begins.
   if rounds.has_looked(p.uf, p.rel) then unset(pid, p, 'uf') p.uf = nil end
-  call('HSET', key, 'st', p.st, 'ow', owner, 'cl', claim_id, 'ct', p.ct, 'sn', p.sn, unpack(more))
+  call('HSET', key, unpack(changes))
   if p.rg or p.ur then
     call('HDEL', key, 'rg', 'ur')
     p.rg, p.ur = nil, nil
@@ -60,24 +62,28 @@ local function claim(pid, p, owner, claim_id, bell, form)
   gather('SADD', ns .. 'owned:' .. owner, pid)
   if p.qt then call('ZREM', ns .. 'timers', TIMER.queue_timeout .. pid) end
   move_index(pid, 'queued', 'running', now)
-  local most = num(p.to)
+  local most = p.to and num(p.to)
   if most then call('ZADD', ns .. 'timers', int(now + most), TIMER.attempt_timeout .. pid) end
 end
 
--- {pid, process fields (with the reason of a cancel as 'why', a JSON string), registration, input of this generation or
--- '', journal, slots [id, fields]*, complete?, now}
+-- {pid, process fields as one JSON object (with the reason of a cancel as 'why', a JSON string), registration, now,
+-- input of this generation or '', journal, slots [id, fields]*, complete?}. Of a process of which nothing ran yet the
+-- first four are all, since the server takes longer for ten items of a reply than for a command.
 local function claimed(pid, p, budget)
-  local state = {}
-  for field, value in pairs(p) do state[#state + 1], state[#state + 2] = field, value end
-  if p.cr then state[#state + 1], state[#state + 2] = 'why', quote(cancel_reason(pid)) end
+  if p.cr then p.why = quote(cancel_reason(pid)) end
   local spec = call('GET', ns .. 'spec:' .. pid) or ''
+  local row = { pid, cjson.encode(p), spec, int(now) }
+  if not p.fs and not p.gen and not p.sid then return row, #spec end
   local input = p.gen and call('GET', ns .. 'input:' .. pid) or ''
-  local used = #spec + #input + num(p.jb, 0)
-  -- Nothing of it ran yet: it has no journal and no slots.
-  if not p.fs then return { pid, state, spec, input, {}, {}, '1', int(now) }, used end
+  local used, slots = #spec + #input + num(p.jb, 0), {}
+  row[5], row[6], row[7], row[8] = input, NONE, slots, '1'
+  if not p.fs then return row, used end
   local ids = call('SMEMBERS', ns .. 'waits:' .. pid)
-  if used > budget or #ids > BOUND then return { pid, state, spec, input, {}, {}, '0', int(now) }, #spec + #input end
-  local slots = {}
-  for _, id in ipairs(ids) do slots[#slots + 1] = { id, call('HGETALL', slot_key(id)) } end
-  return { pid, state, spec, input, call('HGETALL', ns .. 'journal:' .. pid), slots, '1', int(now) }, used
+  if used > budget or #ids > BOUND then
+    row[8] = '0'
+    return row, #spec + #input
+  end
+  for i, id in ipairs(ids) do slots[i] = { id, call('HGETALL', slot_key(id)) } end
+  row[6] = call('HGETALL', ns .. 'journal:' .. pid)
+  return row, used
 end

@@ -26,7 +26,10 @@ end
 -- same is true, and in ever smaller groups, so that innocent ones do not wait for each other and the one that kills is
 -- soon alone. Returns how many may run in its worker, itself among them; nil for a process that runs beside any other.
 crashes.APART, crashes.SHARE = 2, 3
-function crashes.apart(p) return crashes.lost(p) >= crashes.APART and math.max(1, num(p.lb, 1)) or nil end
+function crashes.apart(p)
+  if not p.ls and not p.mf then return nil end
+  return crashes.lost(p) >= crashes.APART and math.max(1, num(p.lb, 1)) or nil
+end
 
 -- Notes what a loss says for the next run: at most a third of those that were there may be with it then ('lb'; `held`:
 -- how many its owner had), and how long the run lasted ('la'): one that goes on for much longer is not what kills.

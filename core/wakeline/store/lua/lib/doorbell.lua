@@ -7,28 +7,33 @@ local doorbell = {}
 doorbell.FAILURE_TTL = 3600 -- seconds
 
 -- Every byte that is no letter or digit becomes _xx, so no part holds the joint '-' (names.escaped in Python).
+local function in_hex(c) return string.format('_%02x', string.byte(c)) end
+local function from_hex(x) return string.char(tonumber(x, 16)) end
 local function escaped(text)
-  return (string.gsub(text, '[^A-Za-z0-9]', function(c) return string.format('_%02x', string.byte(c)) end))
+  local kind, rest = string.match(text, '^(%l)_(%w+)$') -- as ids are that a client made
+  if kind then return kind .. '_5f' .. rest end
+  return (string.gsub(text, '[^A-Za-z0-9]', in_hex))
 end
 
-local function unescaped(safe)
-  return (string.gsub(safe, '_(%x%x)', function(x) return string.char(tonumber(x, 16)) end))
-end
+local function unescaped(safe) return (string.gsub(safe, '_(%x%x)', from_hex)) end
 
 -- A doorbell's id has two forms. '2' names the namespace, so that two apps on one server have two jobs for processes of
 -- one id. '1' is of the release before, which fails what it cannot read. Form '1' is rung while a worker of that
 -- release lives (doorbell.choose_form), and is always read.
+local stem
 function doorbell.id(pid, epoch, form)
-  return (form == '1' and 'wl-' or 'wl-' .. escaped(namespace) .. '-') .. escaped(pid) .. '-' .. epoch
+  if form == '1' then return 'wl-' .. escaped(pid) .. '-' .. epoch end
+  stem = stem or 'wl-' .. escaped(namespace) .. '-'
+  return stem .. escaped(pid) .. '-' .. epoch
 end
 
 -- Reads an id: process id, epoch, form, and the namespace where the id says it. nil and true for a form that only a
 -- later release knows.
 function doorbell.read(id)
-  local safe, epoch = string.match(id, '^wl%-([%w_]+)%-(%d+)$')
-  if safe then return unescaped(safe), epoch, '1' end
   local whose, pid, n = string.match(id, '^wl%-([%w_]+)%-([%w_]+)%-(%d+)$')
   if whose then return unescaped(pid), n, '2', unescaped(whose) end
+  local safe, epoch = string.match(id, '^wl%-([%w_]+)%-(%d+)$')
+  if safe then return unescaped(safe), epoch, '1' end
   return nil, string.sub(id, 1, 3) == 'wl-'
 end
 
@@ -52,22 +57,43 @@ function doorbell.write_job(pid, epoch, queue, at_head)
   return id
 end
 
+-- The push of the first bell names the queue.
+local function push(command, queue, ...)
+  local list = rq .. ':queue:' .. queue
+  doorbell.pushes = doorbell.pushes + 1
+  if call(command, list, ...) > select('#', ...) then return end
+  call('SADD', rq .. ':queues', list)
+  routes.rings(queue)
+end
+
 -- Puts a job on its queue: at the head for work that was already running once.
 function doorbell.ring(pid, epoch, queue, at_head)
-  local id = doorbell.write_job(pid, epoch, queue, at_head)
-  -- The push of the first bell names the queue.
-  if call(at_head and 'LPUSH' or 'RPUSH', rq .. ':queue:' .. queue, id) == 1 then
-    call('SADD', rq .. ':queues', rq .. ':queue:' .. queue)
-    routes.rings(queue)
-  end
+  push(at_head and 'LPUSH' or 'RPUSH', queue, doorbell.write_job(pid, epoch, queue, at_head))
   hints.wake_idle(queue)
+end
+
+-- The same at the tail, once the script ends and with one push for all that it rings there.
+local new_bells
+function doorbell.gather(pid, epoch, queue)
+  local ids = new_bells[queue]
+  if not ids then
+    ids = {}
+    new_bells[queue] = ids
+  end
+  ids[#ids + 1] = doorbell.write_job(pid, epoch, queue, false)
+  hints.wake_idle(queue)
+end
+at_end[#at_end + 1] = function()
+  for queue, ids in pairs(new_bells) do
+    for i = 1, #ids, 1000 do push('RPUSH', queue, unpack(ids, i, math.min(i + 999, #ids))) end
+  end
 end
 
 -- Whether the doorbell of a queued process was lost: it is older than the head of its queue, or the queue is empty.
 -- `score`: when it was rung, or last looked after. The head is the first bell that was rung at the tail, as it was at
 -- the first look of this script. A bell that was rung at the head since then would make all behind it look lost.
 local heads
-at_begin[#at_begin + 1] = function() heads = {} end
+at_begin[#at_begin + 1] = function() heads, new_bells, stem, doorbell.pushes = {}, {}, nil, 0 end
 function doorbell.is_lost(pid, p, score)
   local head = heads[p.q]
   if not head then

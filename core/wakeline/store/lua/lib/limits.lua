@@ -13,6 +13,7 @@ at_begin[#at_begin + 1] = function() known_limits, served, limits.passed = {}, {
 
 -- What a limit says, false where there is none. Each script looks once.
 function limits.of(id)
+  if known_limits[id] ~= nil then return known_limits[id] end
   local name = string.match(id, '^b:[^:]+') or id
   if known_limits[name] == nil then
     local text = call('HGET', ns .. 'limits', name)

@@ -37,15 +37,24 @@ local function stand_in_line(pid, p, at, what)
   end
 end
 
+-- The limits that a queued process is under; nil where there are none, and it waits at none and keeps nothing of one.
+local function wanted_by(p)
+  local of_queue, own = 'q:' .. p.q, p.lk
+  if not limits.of(of_queue) then of_queue = nil end
+  if own and not limits.of(own) then own = nil end
+  if not (of_queue or own or p.lm or p.ce or p.hd or p.rd) then return nil end
+  local wanted = {}
+  if of_queue then wanted[1] = { of_queue, limits.of(of_queue) } end
+  if own then wanted[#wanted + 1] = { own, limits.of(own) } end
+  return wanted
+end
+
 -- Whether a limit keeps a queued process from running now. If so, it stands in line there. Else it has its places, and
 -- its beginning is counted.
 -- `bell`: its doorbell's id, where RQ itself does not run it.
 local function kept_back(pid, p, bell)
-  local wanted = {}
-  for _, id in ipairs({ 'q:' .. p.q, p.lk }) do
-    local limit = limits.of(id)
-    if limit then wanted[#wanted + 1] = { id, limit } end
-  end
+  local wanted = wanted_by(p)
+  if not wanted then return false end
   local at, what = missing_of(pid, p, wanted)
   if at then
     if bell then call('DEL', rq .. ':job:' .. bell) end

@@ -5,8 +5,10 @@
 -- queue 'slow' of 'shop' and the own queue of 'shop.slow' would be one list, and each app would throw away the other's
 -- bells. The release before did not double; its names are read as what they meant.
 local namespace, doubled, dotted
+local read_of
 at_begin[#at_begin + 1] = function()
-  namespace = string.sub(ns, 2, -3)
+  if read_of == ns then return end
+  read_of, namespace = ns, string.sub(ns, 2, -3)
   doubled, dotted = namespace, string.find(namespace, '.', 1, true) ~= nil
   if dotted then doubled = string.gsub(namespace, '%.', '..') end
 end

@@ -9,7 +9,7 @@ rounds.LONGEST_ROUND = 1024
 function rounds.in_round(release) return string.gsub(word(release or ''), ',', '%%2c') .. ',' end
 
 function rounds.has_looked(uf, release)
-  return string.find(uf or '', ',' .. rounds.in_round(release), 1, true) ~= nil
+  return uf ~= nil and string.find(uf, ',' .. rounds.in_round(release), 1, true) ~= nil
 end
 
 -- Whether a living owner of a release that did not look yet serves the queue and, where it says what it has, has the

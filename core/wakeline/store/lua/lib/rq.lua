@@ -7,9 +7,11 @@ local executions = {}
 
 -- RQ's view of a run that begins. The worker's RQ name is its owner id. Most runs are over before the next beat, so its
 -- execution is written by the beat (executions.show).
+local far
 function executions.begin(id, queue, owner, claim_id)
   call('HSET', rq .. ':job:' .. id, 'status', 'started', 'started_at', iso(now), 'worker_name', owner)
-  gather('ZADD', rq .. ':wip:' .. queue, int(now / 1000 + FAR), id .. ':' .. claim_id)
+  far = far or int(now / 1000 + FAR)
+  gather('ZADD', rq .. ':wip:' .. queue, far, id .. ':' .. claim_id)
 end
 
 -- The execution of a run that a beat found: what rq.executions.prepare_execution writes (a worker's current executions
@@ -43,7 +45,7 @@ function executions.finish(pid, p, outcome)
   end
 end
 
-at_begin[#at_begin + 1] = function() ended_under = {} end
+at_begin[#at_begin + 1] = function() ended_under, far = {}, nil end
 at_end[#at_end + 1] = function()
   for worker, ended in pairs(ended_under) do
     if call('EXISTS', worker) == 1 then

@@ -7,7 +7,7 @@ local function call_worker(pid, epoch, queue, at_head, due)
     call('ZADD', ns .. 'timers', int(due), TIMER.offer .. pid)
     hints.announce_timer(queue, due)
   else
-    doorbell.ring(pid, epoch, queue, at_head)
+    (at_head and doorbell.ring or doorbell.gather)(pid, epoch, queue, at_head)
   end
 end
 
