@@ -334,3 +334,24 @@ def test_what_it_raises_means_what_it_means_elsewhere(site: Site) -> None:
     with pytest.raises(ProcessFailed) as failed:
         site.app.start(site.bodies.gives_up).result(timeout=20)
     assert (failed.value.fields["failure_class"], failed.value.fields["failure_code"]) == ("timeout", "tool_timeout")
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_worker_leaves_calls_beyond_its_children_to_another_and_goes_on_with_other_work(site: Site) -> None:
+    holds, folder = site.bodies.holds, site.notes.parent
+    begun = [site.app.start(holds, name) for name in "ab"]
+    site.until(lambda: all((folder / f"holds-{name}").exists() for name in "ab"), "two calls hold both children")
+    left = [site.app.start(holds, name) for name in "cd"]
+    second: subprocess.Popen[bytes] | None = None
+    try:
+        assert site.app.start(site.bodies.nothing).result(timeout=20) is None
+        assert [call.status().status for call in left] == ["queued", "queued"]
+        second = subprocess.Popen([sys.executable, "-m", "wakeline_workers.cli", "worker", "-n", "1"])
+        site.until(lambda: all((folder / f"holds-{name}").exists() for name in "cd"), "the second worker has the rest")
+        (folder / "go").touch()
+        first, others = ({call.result(timeout=20) for call in some} for some in (begun, left))
+        assert (len(first), len(others), first & others) == (1, 1, set())
+    finally:
+        (folder / "go").touch()
+        if second is not None:
+            leave(second)

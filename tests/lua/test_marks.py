@@ -122,6 +122,25 @@ def test_what_waits_for_code_waits_until_its_claim_or_end_and_equal_owners_are_t
     assert world.redis.hmget(world.key("takes:new"), "able", "lacks") == [None, None]
 
 
+@of("takes:<owner> crowded")
+@pytest.mark.parametrize("how", ["a free child", "reap"])
+def test_a_worker_is_crowded_until_a_child_is_free_or_it_is_reaped(world: World, how: str) -> None:
+    def take(number: int) -> list[str]:
+        isolates = claims.FreeIsolates(number, ("e:job",))
+        taken = world.do(claims.take("o1", f"r{number}", [world.ns], 9, lease_ms=LEASE_MS, isolates=isolates))
+        return [claim.process_id for claim in taken.claims]
+
+    world.worker()
+    world.start()
+    assert take(0) == []
+    assert world.redis.hget(world.key("takes:o1"), "crowded") == " e:job "
+    if how == "reap":
+        world.do(owners.reap("o1"))
+    else:
+        assert take(1) == ["p"]
+    assert world.redis.hget(world.key("takes:o1"), "crowded") is None
+
+
 # -- what is of one claim
 
 

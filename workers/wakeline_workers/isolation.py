@@ -20,6 +20,7 @@ from wakeline import errors
 from wakeline.app import App
 from wakeline.cancellation import CancellationToken
 from wakeline.run.isolation import IsolatedCall, IsolatedFailure, NotReady, Returned, Say
+from wakeline.store.claims import Claim, FreeIsolates
 from wakeline.tools.tool import Pending
 from wakeline.values import to_json
 
@@ -221,6 +222,34 @@ def _result(heard: dict[str, Any]) -> Any:
     if "timed_out" in heard:
         raise TimeoutError(heard["timed_out"])
     raise IsolatedFailure(*heard["raised"])
+
+
+class IsolatedClaims:
+    """The claims of one worker whose code runs in isolates, so that it claims no more of them than it has free isolates.
+    Used on its loop."""
+
+    def __init__(self, codes: tuple[str, ...], most: int) -> None:
+        self._codes, self._most = codes, most
+        self._claims: set[str] = set()
+
+    @classmethod
+    def of(cls, app: App) -> IsolatedClaims:
+        """Of a worker of this app."""
+        return cls(app.registry.isolated_codes if app.target is not None else (), app.settings.isolated)
+
+    def begin(self, claim: Claim) -> None:
+        """Notes any claim."""
+        if claim.code in self._codes:
+            self._claims.add(claim.fence.claim_id)
+
+    def end(self, claim_id: str) -> None:
+        """Notes the end of any claim, or of its body."""
+        self._claims.discard(claim_id)
+
+    @property
+    def free(self) -> FreeIsolates | None:
+        """The free isolates; None if none is needed."""
+        return FreeIsolates(max(0, self._most - len(self._claims)), self._codes) if self._codes else None
 
 
 class IsolatedTools:

@@ -33,7 +33,7 @@ from wakeline.verbs import triggers
 
 from wakeline_workers.apart import Apart
 from wakeline_workers.clock import TICK_MS, Ticker
-from wakeline_workers.isolation import isolation_of
+from wakeline_workers.isolation import IsolatedClaims, isolation_of
 from wakeline_workers.losses import Losses
 from wakeline_workers.watchdog import Watchdog
 
@@ -92,6 +92,7 @@ class WorkerLoop:
         self._leaving: set[str] = set()
         """Claims whose body is over. The write of their end needs no slot, and the next take leaves with it."""
         self._apart = Apart()
+        self._isolated = IsolatedClaims.of(app)
         self._again: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -131,6 +132,7 @@ class WorkerLoop:
     def leaving(self, claim_id: str) -> None:
         """Says that a body is over: its slot is free."""
         self._leaving.add(claim_id)
+        self._isolated.end(claim_id)
         self._rung.set()
 
     # -- what its owner may ask
@@ -140,9 +142,8 @@ class WorkerLoop:
         """What a beat names: the claims of this worker, from their take until their end is written. A take whose reply
         is on its way is named too, because it may bring more. Safe to read from another thread.
         """
-        request = (
-            self._request
-        )  # read before the claims that it brings: one that arrives in between is in one of the two
+        # Read before the claims that it brings: one that arrives in between is in one of the two.
+        request = self._request
         claims = list(self._tasks.values())
         return claims if request is None else [*claims, request[0]]
 
@@ -270,6 +271,7 @@ class WorkerLoop:
             release=self._release,
             proven=proven,
             cleared=self._apart.are_all(self._tasks.values()),
+            isolates=self._isolated.free,
         )
         if self.store.instruments.points:
             self.store.instruments.point(Phase.taking, "")
@@ -287,6 +289,7 @@ class WorkerLoop:
     def _start(self, claim: Claim) -> None:
         task = asyncio.create_task(self._runner.run(claim), name=claim.process_id)
         self._tasks[task] = claim.fence.claim_id
+        self._isolated.begin(claim)
         if claim.alone:
             asyncio.get_running_loop().call_later(self._apart.begin(claim), self._rung.set)
         task.add_done_callback(self._ended)
@@ -294,6 +297,7 @@ class WorkerLoop:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         claim_id = self._tasks.pop(task)
+        self._isolated.end(claim_id)
         emptied = self._apart.end(claim_id) or (self._burst and not self._tasks)
         # A take has already left with the write of its end.
         if emptied or claim_id not in self._leaving:

@@ -166,6 +166,13 @@ class Registry:
         return sorted([*engines, *tools, *(agent_code(name) for name in self.agents)])
 
     @property
+    def isolated_codes(self) -> tuple[str, ...]:
+        """Those of `codes` that run in isolates: isolated tools, under each of their names."""
+        isolated = [name for name, tool in self.tools.items() if tool.isolation is not None]
+        former = [old for old, new in self._renamed.items() if new in isolated]
+        return tuple(sorted(tool_code(name) for name in (*isolated, *former)))
+
+    @property
     def policies(self) -> dict[str, str]:
         """What the turns of each agent take, in the form of the scripts."""
         return {name: agent.policy.wire() for name, agent in self.agents.items()}

@@ -68,6 +68,11 @@ class Claim(ProcessFields):
         return self.fields.get("ver")
 
     @property
+    def code(self) -> str | None:
+        """What it takes to run it, without a version; None for a session's turn."""
+        return self.fields.get("cd")
+
+    @property
     def owner_bound(self) -> bool:
         """Whether the work is never handed to another worker."""
         return self.fields.get("rc") == "b"
@@ -205,6 +210,14 @@ class Taken:
     reaped: bool
 
 
+@fixed
+class FreeIsolates:
+    """How many isolates of an owner run nothing, and the code that runs in isolates (`Registry.isolated_codes`)."""
+
+    number: int
+    codes: tuple[str, ...]
+
+
 def take(
     owner: str,
     request: str,
@@ -217,6 +230,7 @@ def take(
     release: str | None = None,
     proven: bool = False,
     cleared: bool = False,
+    isolates: FreeIsolates | None = None,
 ) -> Call[Taken]:
     """Take and claim up to ``n``; the same ``request`` gives the same batch. A turn of one of ``agents`` brings its
     batch.
@@ -224,7 +238,8 @@ def take(
     ``queues`` are those that the owner registered with; if they are several, the store knows them by its route.
     An owner that takes 0 hears no more bells. ``proven``: a run of this owner has ended or parked. Its first take after
     that marks its release as proven. ``cleared``: all that it runs was lost twice, and has outlived its moment
-    (`Claim.moment_ms`).
+    (`Claim.moment_ms`). ``isolates``: of calls that run in children it brings no more than there are free ones; None
+    if the owner has no children.
     """
     args: dict[str, Any] = {
         "owner": owner,
@@ -235,6 +250,8 @@ def take(
         "idle": idle or None,
     }
     args |= {"release": release, "proven": proven or None, "cleared": cleared or None}
+    if isolates is not None:
+        args |= {"isolates": isolates.number, "isolated": f" {' '.join(isolates.codes)} "}
     if agents:
         args["agents"] = {name: [policy.max_entries, policy.wire()] for name, policy in agents.items()}
 

@@ -270,6 +270,7 @@ HASHES: tuple[Fields, ...] = (
             Field("pids", "batch", "what that take claimed, in order", "words"),
             Field("lacks", "lacks", "code of others, which it leaves aside", "words"),
             Field("able", "able", "it looks for what others left aside", "flag"),
+            Field("crowded", "crowded", "code of calls that it left, as it had no free child for them", "words"),
             Field("route", "route", "the queues that it takes from, where they are several", "id"),
         ),
     ),

@@ -74,6 +74,11 @@ MARKS: tuple[Mark, ...] = (
         "the code of others that it leaves aside; it looks for what others left",
         "a worker that comes or goes, a take, reap",
     ),
+    Mark(
+        "takes:<owner> crowded",
+        "it left calls to others, as it had no free child for them",
+        "a take with a free child, reap",
+    ),
     Mark("given <pid>", "a place or cell was given and not taken", "the claim; the tick, a second later at most"),
     Mark("proc:<pid> cr", "its cancel was requested", "nothing: it is of the process, over all its runs"),
     Mark(

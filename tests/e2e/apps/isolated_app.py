@@ -130,6 +130,20 @@ def waits_politely() -> str:
 
 
 @app.tool(isolation="process")
+def holds(name: str) -> int:
+    """Goes on until the file `go` is there; returns the worker that runs it."""
+    (FOLDER / f"holds-{name}").write_text(str(os.getppid()))
+    while not (FOLDER / "go").exists():
+        time.sleep(0.01)
+    return os.getppid()
+
+
+@app.engine
+async def nothing(ctx: AsyncCtx) -> None:
+    """A body without a call."""
+
+
+@app.tool(isolation="process")
 def pends() -> Any:
     (FOLDER / "token").write_text(current().token)
     return current().pending()

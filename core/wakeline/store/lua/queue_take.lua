@@ -1,11 +1,12 @@
 -- Purpose: take up to n doorbells and claim their processes: no intermediate list, no moment in which a job belongs to
 --          no worker.
--- Include: base queues routes doorbell rq code aside rounds crashes claims lines admitting
+-- Include: base queues routes doorbell rq code aside rounds crashes claims lines admitting isolates
 -- ARGV: owner, request (random, the claim ids' stem), n (0: it only leaves the idle sets), queue? (absent: those of
 --       its route), lease_ms, idle (enter the idle sets when the queues are empty), agents? {name: [max, policy]} (a
 --       claimed turn of one of them brings its batch, fixed in the same step), release? (of the code that will run
 --       them), proven? (a run of this owner has ended or parked: told once), cleared? (it runs only what was lost
---       twice, for longer than it lasted when it was lost)
+--       twice, for longer than it lasted when it was lost), isolates? (how many free children it has), isolated? (the
+--       code that runs in them)
 -- Reply: {'taken', [claim]*, more ('1' while the queues may hold more)} | {'reaped'} (take a new owner id)
 -- Errors: a foreign job (its id is no doorbell's) goes to RQ's failed registry; it is not ours to run. A doorbell of
 --         nothing that is known is thrown away. What may be another app's, or a later release's, goes back to the end
@@ -31,7 +32,7 @@ local function reply(pid, p)
 end
 
 -- A resend (its reply was lost) gets the same batch: race 1.
-local known = fields(last, 'request', 'lacks', 'able', 'route')
+local known = fields(last, 'request', 'lacks', 'able', 'route', 'crowded')
 local single = queue_of(a.queue)
 if known.request == a.request then
   local i = 0
@@ -73,9 +74,11 @@ end
 local held, kept = call('SCARD', ns .. 'owned:' .. a.owner), 0
 
 -- What was lost twice with its workers runs apart: nothing else is here, or only what has outlived its moment and is no
--- more suspect than it. `room`: how many this take may bring, once it brings one of these.
+-- more suspect than it. `room`: how many this take may bring, once it brings one of these. A call that needs a child is
+-- kept out while no child is free.
 local room
 local function is_kept_out(p)
+  if isolates.lacked(p) then return true end
   local most = crashes.apart(p)
   if not most then return room ~= nil end
   local others = not room and #taken > 0 or held > 0 and not (a.cleared and most > 1)
@@ -86,6 +89,7 @@ local function took(p)
   local most = crashes.apart(p)
   if most then room = math.min(most, room or most) end
   if room and #taken >= room then budget = 0 end
+  isolates.take(p)
 end
 
 -- Whether this owner has not the code of a process, as far as the fleet knows.
@@ -164,9 +168,12 @@ local function ends_before(id, list, aside, strays)
     rounds.leave(pid, p)
     kept = kept + 1
   elseif is_kept_out(p) then
-    -- Its doorbell stays at the head: of what may kill its workers for an idle worker, of the others for the next take.
+    -- Its doorbell stays at the head: of what may kill its workers for an idle worker, of a call for a worker with a
+    -- free child, of the others for the next take.
     aside[#aside + 1] = id
-    return #aside >= BOUND or not crashes.apart(p)
+    local crowded = isolates.lacked(p)
+    if crowded then isolates.leave(p) end
+    return #aside >= BOUND or not (crowded or crashes.apart(p))
   elseif kept_back(pid, p, id) then
     kept = kept + 1
   else
@@ -228,6 +235,7 @@ if #taken > 0 then
   call('HSET', last, 'request', a.request, 'pids', table.concat(pids, ' '))
   executions.busy(a.owner)
 end
+isolates.note(known.crowded)
 if room then budget = 0 end
 unasked = #taken == 0 and a.n > 0
 local full, place = is_full(), single or known.route

@@ -1,6 +1,21 @@
 -- Processes that workers without their code leave aside, for a worker that has it.
 -- Needs: base routes hints code
 
+-- An idle owner hears of work that it can run: it has the code, and is not crowded with calls of such code.
+local function wake_able(queue, code)
+  for _, set in ipairs(routes.idle_sets(queue)) do
+    for _, owner in ipairs(call('SMEMBERS', set)) do
+      if
+        has_code(call('HGET', ns .. 'codes', owner) or ' ', code)
+        and not has_code(call('HGET', ns .. 'takes:' .. owner, 'crowded') or ' ', code)
+      then
+        call('SREM', set, owner)
+        return hints.send(owner, 'bell')
+      end
+    end
+  end
+end
+
 -- A worker that lacks the code of a process leaves it to a worker that has it. aside:<queue> <code> holds such
 -- processes, and asides names the lines that are not empty.
 local function set_aside(pid, queue, code)
@@ -8,14 +23,7 @@ local function set_aside(pid, queue, code)
   call('ZADD', ns .. 'aside:' .. line, int(now), pid)
   call('SADD', ns .. 'asides', line)
   call('HSET', proc_key(pid), 'as', line)
-  for _, set in ipairs(routes.idle_sets(queue)) do
-    for _, owner in ipairs(call('SMEMBERS', set)) do
-      if has_code(call('HGET', ns .. 'codes', owner) or ' ', code) then
-        call('SREM', set, owner)
-        return hints.send(owner, 'bell')
-      end
-    end
-  end
+  wake_able(queue, code)
 end
 
 local function leave_aside(pid, line)
