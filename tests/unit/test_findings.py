@@ -277,6 +277,31 @@ def test_releases_side_by_side_that_declare_different_things_are_told() -> None:
     ]
 
 
+def test_releases_that_only_have_other_bodies_declare_no_different_things() -> None:
+    limited = {"b:job": '{"c":2}'}
+    old = Declared("shop", "v1", limited | {"b:charge": ""}, {"clerk": ""})
+    new = Declared("shop", "v2", limited | {"b:charge": "", "b:ship": ""}, {})
+    owners = (("o_1", NOW + 5000, 0), ("o_2", NOW + 5000, 0))
+
+    def codes(one: Declared, other: Declared) -> list[str]:
+        serves = {"o_1": f"shop {one.id}", "o_2": f"shop {other.id}"}
+        fleet = replace(FLEET, owners=owners, serves=serves, in_force={"shop": other.id})
+        return [found.code for found in findings(replace(SEEN, fleet=fleet, declared=one))]
+
+    assert old.id != new.id
+    assert "declarations" not in codes(old, new)
+    assert "declarations" in codes(old, replace(new, limits=limited | {"b:ship": '{"c":1}'}))
+    assert "declarations" in codes(old, replace(new, limits=limited | {"b:job": ""}))
+
+
+def test_declarations_that_an_earlier_release_wrote_are_alike_if_they_are_equal() -> None:
+    mine = Declared("shop", "v2", {"b:job": '{"c":2}'})
+    written = f"{mine.content.partition('-')[0]} v1"
+    for in_force, told in ((written, False), ("0123456789ab v1", True)):
+        found = findings(replace(SEEN, fleet=replace(FLEET, in_force={"shop": in_force}), declared=mine))
+        assert ("declarations" in [one.code for one in found]) is told
+
+
 def test_code_that_declares_other_things_than_are_in_force_is_told_so() -> None:
     mine = Declared("shop", "v2", {"b:job": '{"c":2}'})
     told = findings(replace(SEEN, fleet=replace(FLEET, in_force={"shop": "aaaa v1"}), declared=mine))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from wakeline.observe.findings.finding import Finding, count
 from wakeline.observe.findings.seen import Seen
-from wakeline.releases import content_of, release_named
+from wakeline.releases import declare_alike, release_named
 
 NAMESAKE = re.compile(r"(.*) \(code [0-9a-f]{8}\)")
 """The name that a release is given where other code had its own name first."""
@@ -46,12 +46,13 @@ def _declarations(seen: Seen) -> Iterator[Finding]:
     for app, in_force in sorted(fleet.in_force.items()):
         found = {release: n for row, n in serving.items() for name, _, release in [row.partition(" ")] if name == app}
         said = f"those of release {release_named(in_force)} are in force"
-        if len({content_of(release) for release in found}) > 1:
+        first = next(iter(found), in_force)
+        if not all(declare_alike(first, release) for release in found):
             told = sorted(f"{release_named(release)} ({count(n, 'worker')})" for release, n in found.items())
             what = f"releases side by side declare different schedules, limits or agents: {', '.join(told)}"
             to_do = f"{said}, the others' once it has left, or by `wakeline release`"
             yield Finding("declarations", "warning", what, to_do)
-        elif seen.declared and seen.declared.app == app and content_of(in_force) != seen.declared.content:
+        elif seen.declared and seen.declared.app == app and not declare_alike(in_force, seen.declared.id):
             what = "this code declares other schedules, limits or agents than are in force"
             to_do = f"{said}, this code's once its workers start, or by `wakeline release`"
             yield Finding("declarations", "note", what, to_do)
