@@ -286,13 +286,14 @@ class App(Declarations):
         kind: str | None = None,
         session: str | None = None,
         waiting: str | None = None,
+        parent: str | None = None,
         limit: int = 50,
         after: str | None = None,
     ) -> Page[Status]:
-        """Processes of a status ('live', 'any', or one), newest first within each status. ``.more`` says whether there
-        are others."""
+        """Processes of a status ('live', 'any', or one), newest first within each status; ``parent``: those
+        that the body of this process started. ``.more`` says whether there are others."""
         return self.run(
-            "app.processes", looks.listed(status, limit=limit, kind=kind, session=session, waiting=waiting, after=after)
+            "app.processes", looks.listed(status, limit=limit, kind=kind, session=session, waiting=waiting, parent=parent, after=after)
         )
 
     def waits(self, limit: int = 50, *, after: str | None = None) -> Page[ProcessWait]:

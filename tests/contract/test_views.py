@@ -168,6 +168,7 @@ def test_a_view_tells_all_of_a_process(world: World) -> None:
         input={"type": "engine", "kind": "joining", "payload": {}},
         recorded_effects=1,
         waits=(WaitView("child", "kid", None, START_MS),),
+        waits_count=1,
         outcome=None,
     )
     kid = app.handle("kid").view()

@@ -291,6 +291,7 @@ def test_show_tells_what_a_process_is_and_waits_for(busy: Shop) -> None:
         "version",
         "waiting_for",
         "waits",
+        "waits_count",
         "wake_target",
     ]
     [wait] = found["waits"]

@@ -225,7 +225,7 @@ def _result(heard: dict[str, Any]) -> Any:
 
 
 class IsolatedClaims:
-    """The claims of one worker whose code runs in isolates, so that it claims no more of them than it has free isolates.
+    """The claims of one worker whose code runs in isolates: it claims no more of them than it has free isolates.
     Used on its loop."""
 
     def __init__(self, codes: tuple[str, ...], most: int) -> None:

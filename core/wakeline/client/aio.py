@@ -132,6 +132,7 @@ class AsyncApp:
         kind: str | None = None,
         session: str | None = None,
         waiting: str | None = None,
+        parent: str | None = None,
         limit: int = 50,
         after: str | None = None,
     ) -> Page[Status]:
@@ -139,7 +140,7 @@ class AsyncApp:
         others."""
         return await self._client.run(
             "app.processes",
-            looks.listed(status, limit=limit, kind=kind, session=session, waiting=waiting, after=after),
+            looks.listed(status, limit=limit, kind=kind, session=session, waiting=waiting, parent=parent, after=after),
         )
 
     async def waits(self, limit: int = 50, *, after: str | None = None) -> Page[ProcessWait]:

@@ -111,7 +111,8 @@ class ProcessView(Status):
     """RQ's name of its queue."""
     parent: str | None
     children: tuple[ChildView, ...]
-    """The processes that its current generation started, by id; a sample of 256 if they are more."""
+    """The processes that its current generation started, by id; the first 256 if they are more.
+    `App.processes` lists all of them in pages by ``parent=``."""
     children_count: int
     session: str | None
     """The session whose turn it is."""
@@ -137,7 +138,9 @@ class ProcessView(Status):
     recorded_effects: int
     """How many effects its current generation has recorded."""
     waits: tuple[WaitView, ...]
-    """What it waits for, of every kind, soonest due first."""
+    """What it waits for, of every kind, soonest due first; of 256 of its waits if they are more."""
+    waits_count: int
+    """How many waits it has; one that was answered counts until the body has taken the answer."""
     outcome: AwaitOutput | None
     """How it ended: a value, or an error with its code; None while it lives."""
 
@@ -167,6 +170,7 @@ def process_of(view: StoredProcess) -> ProcessView:
         input=registration.input.model_dump(mode="json") if registration.known else None,
         recorded_effects=len(view.journal),
         waits=tuple(waits_of(view)),
+        waits_count=view.waits_count,
         outcome=output_of(view.events[-1].payload) if view.status in TERMINAL and view.events else None,
     )
 

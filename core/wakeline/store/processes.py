@@ -45,6 +45,10 @@ class ProcessRow(ProcessFields):
         return number(self.fields.get("gen")) or 1
 
 
+FIRST = 256
+"""At most so many waits and children one look brings: the first by id."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredProcess(ProcessRow):
     """One moment of a process: row, events, journal keys, slots, children of this generation with their status."""
@@ -54,8 +58,10 @@ class StoredProcess(ProcessRow):
     slots: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     now_ms: int = 0
     children: Mapping[str, str] = field(default_factory=dict[str, str])
-    """At most 256 of them. The status of one that is no longer retained is empty."""
+    """The first 256 by id. The status of one that is no longer retained is empty."""
     children_count: int = 0
+    waits_count: int = 0
+    """How many waits it has; ``slots`` has at most 256 of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,7 @@ def read(
             int(reply[5]),
             dict(reply[7]),
             int(reply[8]),
+            int(reply[9]),
         )
 
     args = {"pid": process_id, "after": after, "count": count, "tail": tail or None, "detail": detail or None}
@@ -149,6 +156,7 @@ def list_page(
     kind: str | None = None,
     session_id: str | None = None,
     waiting: str | None = None,
+    parent: str | None = None,
 ) -> Call[ListPage]:
     """Processes of some statuses at one moment, newest first within each. ``kind`` as `Status` shows it: tool,
     session_turn, external, or an engine's name."""
@@ -163,6 +171,7 @@ def list_page(
         "engine": engine,
         "sid": session_id,
         "waiting": waiting,
+        "parent": parent,
     }
 
     def decode(reply: Reply) -> ListPage:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from wakeline.errors import InvalidArguments, ProcessNoLongerRetained, ProcessNotFound, WaitTimeout
-from wakeline.names import check_name, check_signal_name, split_session_id
+from wakeline.names import called, check_name, check_signal_name, split_session_id
 from wakeline.observe.effects import EffectView, effect_view, effects_of
 from wakeline.observe.events import EventPage, EventView, event_view
 from wakeline.observe.follows import Reached
@@ -150,6 +150,7 @@ def listed(
     kind: str | None = None,
     session: str | None = None,
     waiting: str | None = None,
+    parent: str | None = None,
     after: str | None = None,
 ) -> Program[Page[Status]]:
     """Processes of a status ('live', 'any', or one), newest first within each. Raises `InvalidArguments` for another
@@ -166,7 +167,9 @@ def listed(
         split_session_id(session)
     if waiting is not None:
         check_signal_name(waiting)
-    found = yield from page(wanted[asked], limit=limit, kind=kind, session=session, waiting=waiting, after=after)
+    if parent is not None:
+        called(parent)
+    found = yield from page(wanted[asked], limit=limit, kind=kind, session=session, waiting=waiting, parent=parent, after=after)
     if session is not None and not found and after is None:
         yield entries.look(session, limit=0)
     return found
@@ -179,6 +182,7 @@ def page(
     kind: str | None = None,
     session: str | None = None,
     waiting: str | None = None,
+    parent: str | None = None,
     after: str | None = None,
 ) -> Program[Page[Status]]:
     """Processes of these statuses, newest first within each, at most ``limit``, behind a cursor."""
@@ -201,6 +205,7 @@ def page(
             kind=kind,
             session_id=session,
             waiting=waiting,
+            parent=parent,
         )
         # A process that moved between two pages is shown once, as it was first seen.
         for row, at in zip(page.rows, page.scores, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from wakeline.observe.events import EventView, RunFacts
 from wakeline.observe.findings.finding import named
 from wakeline.observe.processes import ENDED, LIVE, ProcessView, Status
 from wakeline.shown import moment
+from wakeline.store.processes import FIRST
 from wakeline.values import MOST, to_json
 from wakeline.verbs.options import Options
 
@@ -27,7 +29,7 @@ from wakeline_workers.cli.root import (
 from wakeline_workers.cli.waits import sentence
 
 INPUT_KINDS = ("tool", "session_turn", "external")
-APART = {"waits", "because", "seen_ms", "children_count"}
+APART = {"waits", "because", "seen_ms", "children_count", "waits_count"}
 """Facts that `show` puts into lines of their own, or says by others."""
 SHOWN = 200
 """Characters of a payload in a terminal's line; a pipe gets all of it."""
@@ -131,6 +133,7 @@ def retry(console: Console, given: str) -> None:
 @option("--kind", help="An engine's name, or tool, session_turn, external.")
 @option("--session", help="Of this session: its turns, and what wakes it.")
 @option("--waiting", metavar="SIGNAL", help="Waiting for this signal.")
+@option("--parent", metavar="ID", help="Started by the body of this process.")
 @option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST))
 @option("--after", metavar="CURSOR", help="Go on behind a page: the cursor that it named.")
 @click.pass_obj
@@ -140,11 +143,14 @@ def ps(
     kind: str | None,
     session: str | None,
     waiting: str | None,
+    parent: str | None,
     limit: int,
     after: str | None,
 ) -> None:
     """List processes, newest first within each status."""
-    rows = console.app.processes(status, kind=kind, session=session, waiting=waiting, limit=limit, after=after)
+    if parent is not None:
+        parent = process_id(console.app, parent)
+    rows = console.app.processes(status, kind=kind, session=session, waiting=waiting, parent=parent, limit=limit, after=after)
     if not rows:
         _doubt(console, kind)
     cells = [(row.id, row.status, what(row), age(row.seen_ms - row.created_ms), awaited(row)) for row in rows]
@@ -204,6 +210,10 @@ def lines_of(view: ProcessView) -> Iterator[str]:
         waits.append(view.because.message)
     for wait in waits:
         yield f"{'waits for':<16} {wait}"
+    if (more := view.waits_count - FIRST) > 0:
+        yield f"{'waits for':<16} {more} more of these"
+    if (more := view.children_count - len(view.children)) > 0:
+        yield f"{'more children':<16} {more}; `wakeline ps --parent {shlex.quote(view.id)}` lists all"
 
 
 def line_of(event: EventView) -> str:

@@ -1,7 +1,7 @@
 -- Purpose: one page of processes of some statuses, newest first within each.
 -- Include: base
 -- ARGV: statuses, limit, score ('+inf' or where the last page ended in the first of the statuses), member ('' or the
---       last id of that score), kind?, engine? (its name), sid?, waiting? (signal name)
+--       last id of that score), kind?, engine? (its name), sid?, waiting? (signal name), parent?
 -- Reply: {rows [pid, fields, spec, its time in the list of its status]*, next score or '', next member, how many of the
 --        statuses are done, now}; a page may hold fewer rows than the limit while more follow. That time is when a
 --        queued process is offered to workers
@@ -10,8 +10,9 @@ local rows, seen = {}, 0
 local score, member = a.score, a.member
 
 local function consider(pid, time)
-  local p = fields(proc_key(pid), 'k', 'sid', 'ws')
+  local p = fields(proc_key(pid), 'k', 'sid', 'ws', 'pa')
   local keep = p.k and (not a.kind or p.k == a.kind) and (not a.sid or p.ws == a.sid or p.sid == a.sid)
+    and (not a.parent or p.pa == a.parent)
   -- The input may be of any size; an engine's name stands at its beginning.
   if keep and a.engine then
     local sought = '"input":{"type":"engine","kind":' .. quote(a.engine)
