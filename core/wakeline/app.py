@@ -293,7 +293,8 @@ class App(Declarations):
         """Processes of a status ('live', 'any', or one), newest first within each status; ``parent``: those
         that the body of this process started. ``.more`` says whether there are others."""
         return self.run(
-            "app.processes", looks.listed(status, limit=limit, kind=kind, session=session, waiting=waiting, parent=parent, after=after)
+            "app.processes",
+            looks.listed(status, limit=limit, kind=kind, session=session, waiting=waiting, parent=parent, after=after),
         )
 
     def waits(self, limit: int = 50, *, after: str | None = None) -> Page[ProcessWait]:

@@ -13,8 +13,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,8 @@ def find_server() -> ServerBinary | None:
     return None
 
 
+AGAIN, AGAIN_S = 5, 60.0
+"""A server that something ends more often than this in so many seconds is not started again."""
 PORTS = 3
 """How many ports are tried, because another program may take one before the server does."""
 WATCH = 'read -r _ && exit 0; kill -9 "$1"; rm -rf -- "$2"'
@@ -65,6 +68,7 @@ class PrivateServer:
         self._watcher: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="wakeline-")
         self._password = secrets.token_hex(16)
+        self._changing = threading.RLock()
         self.port = 0
         for left in reversed(range(PORTS)):
             # Another program may take the port between this look and the server's start.
@@ -86,6 +90,10 @@ class PrivateServer:
 
     def start(self) -> None:
         """Starts it (again, on the same data); raises `ServerStartFailed`."""
+        with self._changing:
+            self._start()
+
+    def _start(self) -> None:
         # "-": the rest of its settings come by standard input, because every user of the machine can read a command
         # line.
         command = [self._binary.path, "-", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder.name,
@@ -127,11 +135,41 @@ class PrivateServer:
         """One line: which server runs, and where it was found."""
         return f"embedded: {Path(self._binary.path).name} ({self._binary.source}), private, port {self.port}"
 
+    def keep(self, say: Callable[[str], None], lost: Callable[[], None]) -> None:
+        """From now on starts it again, on the same data, if something else ended it, and says so. Calls ``lost``, from
+        another thread, if that fails."""
+        threading.Thread(target=self._keep, args=(say, lost), name="wakeline-server", daemon=True).start()
+
+    def _keep(self, say: Callable[[str], None], lost: Callable[[], None]) -> None:
+        ends: list[float] = []
+        while (process := self._process) is not None:
+            code = process.wait()
+            with self._changing:
+                if process is not self._process:
+                    continue  # this program ended it
+                how = f"signal {-code}" if code < 0 else f"exit code {code}"
+                ends = [*ends[-AGAIN:], time.monotonic()]
+                try:
+                    if len(ends) > AGAIN and ends[-1] - ends[0] < AGAIN_S:
+                        raise ServerStartFailed(reason=f"it ended {len(ends)} times in {AGAIN_S:g} s")
+                    self._let_go()
+                    self._start()
+                except ServerStartFailed as error:
+                    say(f"wakeline: the private server ended ({how}), and was not started again: {error}")
+                    return lost()
+            say(f"wakeline: the private server ended ({how}); it was started again on the same data")
+
     def kill(self) -> None:
         """SIGKILL: what is not in its log yet is lost."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        with self._changing:
+            process, self._process = self._process, None
+            if process is not None:
+                process.kill()
+                process.wait()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Ends the watcher, which leaves the data."""
         if self._watcher is not None:
             self._watcher.communicate(b"\n")
             self._watcher = None
@@ -159,6 +197,8 @@ class Embedded:
     line: str
     private: bool = True
     """Whether it was started for this block; False for the server in the settings."""
+    server: PrivateServer | None = field(default=None, repr=False)
+    """The private server, if it is a program of its own."""
 
     def describe(self) -> str:
         """One line: the server that was chosen."""
@@ -176,7 +216,7 @@ def open_embedded(settings: Settings | None = None) -> Generator[Embedded]:
         yield Embedded(backend, settings.url, f"the server that is set: {backend.describe()}", private=False)
     elif (binary := find_server()) is not None:
         with PrivateServer(binary) as server:
-            yield Embedded(UrlBackend(server.url), server.url, server.describe())
+            yield Embedded(UrlBackend(server.url), server.url, server.describe(), server=server)
     else:
         yield Embedded(
             FakeBackend(),

@@ -114,6 +114,46 @@ def test_dev_brings_a_server_and_says_how_to_reach_it(shop: Shop, monkeypatch: p
             client.ping()
 
 
+def test_dev_starts_its_server_again_on_the_same_data_if_something_ends_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WAKELINE_REDIS_URL")
+    serving = shop.spawn("dev")
+    how = lines_until(serving, "export ")[-1]
+    words = dict(word.split("=", 1) for word in how.removeprefix("export ").split())
+    monkeypatch.setenv("WAKELINE_REDIS_URL", words["WAKELINE_REDIS_URL"])
+    with redis.Redis.from_url(words["WAKELINE_REDIS_URL"]) as client:
+        client.config_set("appendfsync", "always")
+        assert shop.run("start", "charge", "[1, 2]", "--id", "before", "--wait", "20s").exit_code == 0
+        os.kill(client.info("server")["process_id"], signal.SIGKILL)
+    [*_, said] = lines_until(serving, "wakeline: the private server ended")
+    assert said == "wakeline: the private server ended (signal 9); it was started again on the same data"
+    assert shop.json("show", "before")["status"] == "completed"
+    assert shop.run("start", "charge", "[3, 4]", "--wait", "20s").exit_code == 0
+    serving.send_signal(signal.SIGTERM)
+    serving.communicate(timeout=60)
+    assert serving.returncode == 0
+
+
+def test_dev_ends_with_a_code_if_its_server_cannot_be_started_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WAKELINE_REDIS_URL")
+    serving = shop.spawn("dev")
+    how = lines_until(serving, "export ")[-1]
+    words = dict(word.split("=", 1) for word in how.removeprefix("export ").split())
+    with redis.Redis.from_url(words["WAKELINE_REDIS_URL"]) as client:
+        until(lambda: client.keys("*owners"))  # workers serve
+        facts = client.info("server")
+        folder = client.config_get("dir")["dir"]
+        (Path(folder) / "appendonlydir").rename(Path(folder) / "gone")
+        (Path(folder) / "appendonlydir").touch()  # no server starts on this
+        os.kill(facts["process_id"], signal.SIGKILL)
+    said = serving.communicate(timeout=90)[1]
+    assert "and was not started again: " in said
+    assert serving.returncode == 69
+
+
 def test_dev_uses_the_server_that_is_set(shop: Shop) -> None:
     serving = shop.spawn("dev")
     [which, _] = lines_until(serving, "export ")

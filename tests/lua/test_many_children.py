@@ -1,5 +1,5 @@
-"""A look at a process with many children and waits shows the first of them in order, and says how many there are; all of
-its children are listed in pages."""
+"""A look at a process with many children and waits shows the first of them in order, and says how many there are; all
+of its children are listed in pages."""
 
 from __future__ import annotations
 

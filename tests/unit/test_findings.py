@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from wakeline.engines.registry import Registry
 from wakeline.errors import StoreOutOfMemory
-from wakeline.observe.findings import Finding, Seen, findings
+from wakeline.observe.findings import Finding, Seen, findings, summed_up
 from wakeline.processes.misfit import Misfit
 from wakeline.releases import Declared
 from wakeline.store.fleet import (
@@ -515,6 +515,19 @@ def test_a_finding_says_what_is_so_what_to_do_and_which_processes_queues_and_wor
     assert found == [("ok", ("shop",), ("o_1",)), ("problem", ("shop.night",), ())]
     [gone] = [one for one in seen(owners=(("o_1", NOW - 1, 2), ("o_2", NOW + 1, 0))) if one.code == "expired"]
     assert (gone.workers, gone.to_do) == (("o_1",), "the next tick gives them away")
+
+
+def test_people_read_one_line_about_all_queues_that_are_fine_and_one_for_each_other() -> None:
+    fine = [StoredQueue(f"shop.q{n}", n, 1, ("o_1", f"o_{n}")) for n in range(1, 301)]
+    found = seen(queues=(*fine[:200], StoredQueue("shop.night", 1, 0, ()), *fine[200:]))
+    assert len([one for one in found if one.code == "queue"]) == 301
+    read = [one for one in summed_up(found) if one.code == "queue"]
+    assert [(one.level, one.what) for one in read] == [
+        ("ok", "300 queues with 300 workers; `wakeline queues` lists them"),
+        ("problem", "queue shop.night: 1 doorbell, 0 workers, 0 idle"),
+    ]
+    alone = seen(queues=fine[:1])
+    assert summed_up(alone) == list(alone)
 
 
 def test_every_warning_and_problem_of_code_says_the_way_out_alone() -> None:

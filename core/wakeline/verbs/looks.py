@@ -169,7 +169,9 @@ def listed(
         check_signal_name(waiting)
     if parent is not None:
         called(parent)
-    found = yield from page(wanted[asked], limit=limit, kind=kind, session=session, waiting=waiting, parent=parent, after=after)
+    found = yield from page(
+        wanted[asked], limit=limit, kind=kind, session=session, waiting=waiting, parent=parent, after=after
+    )
     if session is not None and not found and after is None:
         yield entries.look(session, limit=0)
     return found

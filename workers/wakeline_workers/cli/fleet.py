@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -140,7 +142,8 @@ def clock(console: Console, wait: bool | None) -> int:
 def dev(console: Console, processes: int, concurrency: int | None) -> int:
     """Run workers, with a server of their own if need be.
 
-    Where no URL is set a private server is started, and stopped with the workers; its data goes with it.
+    Where no URL is set a private server is started, and stopped with the workers; its data goes with it. If something
+    else ends it, it is started again on the same data.
     """
     from wakeline import embedded
 
@@ -150,8 +153,16 @@ def dev(console: Console, processes: int, concurrency: int | None) -> int:
     console.serves = True
     os.environ.setdefault("WAKELINE_LOG_FORMAT", "text")  # it is for a developer, also behind a pipe
     keep_output()
+    lost = threading.Event()
+
+    def stop() -> None:
+        lost.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+
     with embedded.open_embedded() as server:
         console.note(f"wakeline: {server.describe()}")
+        if server.server is not None:
+            server.server.keep(console.note, stop)
         if server.url is not None:
             # Before the app is imported, because it reads its settings then, as every worker does.
             os.environ["WAKELINE_REDIS_URL"] = server.url
@@ -163,8 +174,9 @@ def dev(console: Console, processes: int, concurrency: int | None) -> int:
             app.connect(server.backend)
             with WorkerThread(app, concurrency=concurrency):
                 return threads.until_stopped()
-        _ = app.store.secret
-        return supervisor.run(console.target or "", processes, concurrency=concurrency)
+        _meet(console, app, server.private)
+        code = supervisor.run(console.target or "", processes, concurrency=concurrency)
+        return 69 if lost.is_set() else code
 
 
 @command("demo")
@@ -215,8 +227,11 @@ def release(console: Console) -> None:
 def doctor(console: Console, release: bool) -> int:
     """Say what is wrong with Redis and the fleet.
 
-    Prints one finding a line, each with what to do. Exits 1 if there is a problem.
+    Prints one finding a line, each with what to do, and one line about all queues that are fine. Exits 1 if there is a
+    problem.
     """
+    from wakeline.observe.findings import summed_up
+
     found = console.app.doctor(release=release)
-    console.answer(found.to_data(), *(f"{one.level:<8} {one.message}" for one in found.findings))
+    console.answer(found.to_data(), *(f"{one.level:<8} {one.message}" for one in summed_up(found.findings)))
     return 0 if found.ok else 1

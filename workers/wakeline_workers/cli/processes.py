@@ -150,7 +150,9 @@ def ps(
     """List processes, newest first within each status."""
     if parent is not None:
         parent = process_id(console.app, parent)
-    rows = console.app.processes(status, kind=kind, session=session, waiting=waiting, parent=parent, limit=limit, after=after)
+    rows = console.app.processes(
+        status, kind=kind, session=session, waiting=waiting, parent=parent, limit=limit, after=after
+    )
     if not rows:
         _doubt(console, kind)
     cells = [(row.id, row.status, what(row), age(row.seen_ms - row.created_ms), awaited(row)) for row in rows]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from wakeline.observe.findings import code, releases, server, ticks, wakes, work, workers
 from wakeline.observe.findings.finding import Finding, Level
 from wakeline.observe.findings.seen import Seen
+from wakeline.observe.findings.work import summed_up
 
 ORDER = (
     server.findings,
@@ -28,4 +29,4 @@ def findings(seen: Seen) -> tuple[Finding, ...]:
     return tuple(one for found in ORDER for one in found(seen))
 
 
-__all__ = ["Finding", "Level", "Seen", "findings"]
+__all__ = ["Finding", "Level", "Seen", "findings", "summed_up"]

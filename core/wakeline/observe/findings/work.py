@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from wakeline.observe.findings.finding import Finding, count, named, some
 from wakeline.observe.findings.seen import Seen
@@ -14,6 +14,18 @@ def findings(seen: Seen) -> Iterator[Finding]:
     yield from _queues(seen)
     yield from _limits(seen)
     yield from _doorbells(seen)
+
+
+def summed_up(found: Sequence[Finding]) -> list[Finding]:
+    """The findings for people: one stands for all queues that are fine, if they are several."""
+    fine = [one for one in found if (one.code, one.level) == ("queue", "ok")]
+    if len(fine) < 2:
+        return list(found)
+    workers = tuple(dict.fromkeys(name for one in fine for name in one.workers))
+    what = f"{count(len(fine), 'queue')} with {count(len(workers), 'worker')}; `wakeline queues` lists them"
+    whole = Finding("queue", "ok", what, queues=tuple(name for one in fine for name in one.queues), workers=workers)
+    rest = [whole if one is fine[0] else one for one in found]
+    return [one for one in rest if one is whole or (one.code, one.level) != ("queue", "ok")]
 
 
 def _queues(seen: Seen) -> Iterator[Finding]:
