@@ -751,14 +751,21 @@ class ReservedEvent(ProcessError):
 
 
 class ReplayConflict(ProcessError):
-    """The replay key was used before with other content."""
+    """The replay key was used before with other content. For an entry of a session ``session_id`` is that session, and
+    ``process_id`` the same."""
 
     process_id: str
     replay_key: str
+    session_id: str | None = None
     template = (
         "Replay key {replay_key!r} of process {process_id!r} was used with other content. Use a new key for new"
         " content."
     )
+
+    def _template(self) -> str:
+        if self.session_id is None:
+            return self.template
+        return "Key {replay_key!r} was used for another entry of session {session_id!r}. Use a new key for new content."
 
 
 class EffectRepeated(ReplayConflict):

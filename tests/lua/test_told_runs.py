@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from wakeline.observe.events import EventView, RunFacts, event_view
+from wakeline.observe.processes import process_of
 from wakeline.processes.outputs import CancelledOutput, to_json
 from wakeline.store import claims, ends, events, journal, owners, processes
 from wakeline.store.journal import Effect, Row
@@ -114,6 +115,29 @@ def test_what_a_leaving_worker_hands_on_was_not_lost(world: World) -> None:
     world.running("p", "o1")
     world.do(owners.reap("o1", "shutdown"))
     assert world.events() == []
+
+
+def test_a_view_says_the_attempt_that_the_log_says(world: World) -> None:
+    def attempt() -> int:
+        view: processes.StoredProcess = world.do(processes.read("p", count=1, tail=True, detail=True))
+        return process_of(view).attempt
+
+    first = world.running("p", "o1", max_attempts=2)
+    assert attempt() == 1
+    world.do(ends.release(first, attempt=True))
+    assert attempt() == 2
+    [second] = world.take("o1")
+    world.do(journal.record(second.fence, [Row("a", "1")]))  # it gets further
+    assert attempt() == 2
+    world.finish("p", second.fence)
+    assert (attempt(), told(world)[-1][1].attempt) == (2, 2)  # type: ignore[union-attr]
+
+
+def test_a_view_says_the_attempt_after_which_no_other_came(world: World) -> None:
+    fence = world.running("p", "o1", max_attempts=1)
+    world.do(ends.release(fence, attempt=True))
+    view: processes.StoredProcess = world.do(processes.read("p", count=1, tail=True, detail=True))
+    assert (view.status, process_of(view).attempt, told(world)[-1][1].attempt) == ("abandoned", 1, 1)  # type: ignore[union-attr]
 
 
 def test_a_run_that_was_tried_before_keeps_its_attempt_however_far_it_gets(world: World) -> None:

@@ -189,8 +189,12 @@ def test_a_command_has_its_name_and_payload_in_a_turn_of_its_own(app: App) -> No
     session = app.session("clerk", "1")
     session.command("reset", {"hard": True}, key="c1")
     assert session.command("reset", {"hard": True}, key="c1") == 1
-    with pytest.raises(ReplayConflict):
+    with pytest.raises(ReplayConflict) as refused:
         session.command("reset", {"hard": False}, key="c1")
+    assert str(refused.value) == (
+        "Key 'c1' was used for another entry of session 'clerk/1'. Use a new key for new content."
+    )
+    assert (refused.value.code, refused.value.session_id) == ("replay_conflict", "clerk/1")
     until(
         lambda: [m.content for m in session.history() if m.role == "agent"] == [[["command", "reset", {"hard": True}]]]
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar, assert_never
 
 from wakeline.names import split_session_id
+from wakeline.observe.events import event_view
 from wakeline.observe.reasons import Reason, leaves_room, reason_of, reason_of_queue
 from wakeline.observe.view import View
 from wakeline.observe.waits import WaitView, waits_of
@@ -123,7 +124,8 @@ class ProcessView(Status):
     generation: int
     """Which journal of it this is, from 1; `continue_as_new` begins the next."""
     attempt: int
-    """Which attempt runs or comes next, from 1: failed ones and losses since its last progress count."""
+    """Of a process that ended, which attempt ended it, as its log says; else which one runs or comes next. From 1:
+    failed ones and losses since its last progress count. It stays the same for the whole run."""
     max_attempts: int
     failed_attempts: int
     """Attempts that failed since its last progress."""
@@ -148,6 +150,7 @@ class ProcessView(Status):
 def process_of(view: StoredProcess) -> ProcessView:
     """The view of a process that was read with its last event and all details."""
     registration = view.registration
+    last = event_view(view.events[-1]) if view.status in TERMINAL and view.events else None
     return ProcessView(
         **_common(view, view.now_ms),
         name=name_of(registration),
@@ -160,7 +163,7 @@ def process_of(view: StoredProcess) -> ProcessView:
         wake_target=view.wake_session,
         recovery=registration.recovery,
         generation=view.generation,
-        attempt=view.attempt,
+        attempt=view.attempt if last is None or last.run is None else last.run.attempt,
         max_attempts=registration.max_attempts,
         failed_attempts=view.failed_attempts,
         cancel_requested=view.cancel_requested,
@@ -171,7 +174,7 @@ def process_of(view: StoredProcess) -> ProcessView:
         recorded_effects=len(view.journal),
         waits=tuple(waits_of(view)),
         waits_count=view.waits_count,
-        outcome=output_of(view.events[-1].payload) if view.status in TERMINAL and view.events else None,
+        outcome=None if last is None else output_of(view.events[-1].payload),
     )
 
 

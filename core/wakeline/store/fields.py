@@ -118,7 +118,10 @@ class ProcessFields:
 
     @property
     def attempt(self) -> int:
-        """Which attempt runs or comes next, from 1: failed ones and losses since its last progress count."""
+        """Which attempt runs or comes next, from 1: failed ones and losses since its last progress count. The one that
+        runs keeps its number, as in the log, however far it gets."""
+        if self.status == "running":
+            return number(self.fields.get("tr")) or 1
         return self.failed_attempts + self.losses + 1
 
     @property

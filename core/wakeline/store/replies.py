@@ -27,7 +27,7 @@ from wakeline.waits.mailbox import MAILBOX_LIMIT
 
 def refuse(process_id: str, reply: Any, **context: Any) -> NoReturn:
     """Raises the error of a refusal; ``context`` has what the script does not know (replay_key, given, holder,
-    session_id, expected)."""
+    session_id, expected, entry_of)."""
     raise _refusal(process_id, reply, context)
 
 
@@ -45,7 +45,8 @@ def _refusal(process_id: str, reply: Any, context: dict[str, Any]) -> WakelineEr
         case "conflict" if "given" in context:
             return ProcessConflict(process_id=process_id, existing=reply[1], given=context["given"])
         case "conflict":
-            return ReplayConflict(process_id=process_id, replay_key=context.get("replay_key", ""))
+            key, session_id = context.get("replay_key", ""), context.get("entry_of")
+            return ReplayConflict(process_id=process_id, replay_key=key, session_id=session_id)
         case "lost" | "reaped":
             return LeaseLost(process_id=context.get("holder", process_id))
         case "full":

@@ -61,9 +61,8 @@ def send(
     def decode(reply: Reply) -> Sent:
         if reply[0] in ("sent", "replayed"):
             return Sent(int(reply[1]), reply[0] == "replayed")
-        refuse(
-            session.session_id, reply, replay_key=key, holder=effect.fence.process_id if effect else session.session_id
-        )
+        target = session.session_id
+        refuse(target, reply, replay_key=key, holder=effect.fence.process_id if effect else target, entry_of=target)
 
     payloads: dict[str, str | Parts] = {
         "body": Parts(stand_ins.of_session(session.session_id), (("input",),)),
