@@ -14,7 +14,7 @@
     │   ├── InvalidId              ├── InvalidArguments        ├── InvalidPayload          ├── PayloadTooLarge
     │   ├── InvalidDuration        ├── InvalidSelector         ├── SelectorMiss            ├── RegistrationInvalid
     │   ├── InvalidHandle          ├── InvalidToken            ├── AmbiguousId             ├── MissingExecutionScopeId
-    │   └── InvalidWaitIdentity    └── InvalidEnvironment      └── InvalidAttachment
+    │   ├── InvalidWaitIdentity    ├── InvalidEnvironment      ├── InvalidAttachment       └── FileUnusable
     ├── ProcessError
     │   ├── ProcessNotFound        ├── ProcessNoLongerRetained ├── ProcessConflict         ├── ProcessAlreadyTerminal
     │   ├── ProcessNotVisible      ├── UndeclaredEvent         ├── PayloadSchemaMismatch: WaitTypeDiffers
@@ -464,6 +464,17 @@ class InvalidId(InputError):
         return self.template.replace(" a {kind}", " an {kind}") if self.kind[:1] in "aeiou" else self.template
 
 
+class FileUnusable(InputError):
+    """A file that a command was given cannot be read or written."""
+
+    path: str
+    reason: str
+    template = (
+        "{path} cannot be used: {reason}. Name a file in a folder that exists, on a disk with room, with the rights of"
+        " this user."
+    )
+
+
 class AmbiguousId(InputError):
     """Several processes have an id with this beginning."""
 
@@ -747,7 +758,10 @@ class ReservedEvent(ProcessError):
     """Only the runtime writes this event type."""
 
     event_type: str
-    template = "Only Wakeline writes {event_type!r}. Emit your own event type; send a signal with signal()."
+    template = (
+        "Only Wakeline writes {event_type!r}, as all its process.* events and signal.<name>. Emit an event type of your"
+        " own; send a signal with signal()."
+    )
 
 
 class ReplayConflict(ProcessError):

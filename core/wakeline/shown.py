@@ -1,5 +1,5 @@
 """Foreign text in a terminal or a log. Characters that a terminal obeys, or that look like other text, are shown as
-escapes.
+escapes, and bearer tokens without what makes them good.
 
 Invariant: every line that the command line prints or a logger of Wakeline writes has gone through here. Stored text
 stays as it was given.
@@ -12,6 +12,7 @@ import logging
 import re
 import traceback
 from datetime import UTC, datetime
+from typing import Any, cast
 
 # Controls (C0, DEL, C1), and characters that break or join lines, turn the direction of text, or are invisible. The two
 # joiners of emoji and scripts are left out.
@@ -21,6 +22,8 @@ _UNSEEN = (
 )
 _IN_A_LINE = re.compile(f"[{_UNSEEN}\\t\\n]")
 _IN_LINES = re.compile(f"[{_UNSEEN}]")
+_TOKEN = re.compile(r"\b(wt[12]\.)[\w-]{4,}(?:\.[\w-]*)*", re.ASCII)
+"""A bearer token (`wakeline.waits.keys`), also one that was cut off."""
 MARGIN = "  | "
 """Stands before every line of a log entry except the first, so that no foreign text can look like an entry."""
 
@@ -38,12 +41,30 @@ def is_seen(text: str) -> bool:
 
 def shown(text: str) -> str:
     """The text as one line: line breaks, tabs, escapes and invisible characters become escapes like ``\\x1b``."""
-    return _IN_A_LINE.sub(_escape, text)
+    return _IN_A_LINE.sub(_escape, masked(text))
 
 
 def shown_lines(text: str) -> str:
     """The same for a text that keeps its line breaks and tabs."""
-    return _IN_LINES.sub(_escape, text)
+    return _IN_LINES.sub(_escape, masked(text))
+
+
+def masked(text: str) -> str:
+    """The text with ``wt1.…`` in place of each bearer token."""
+    return _TOKEN.sub(r"\1…", text) if "wt" in text else text
+
+
+def without_tokens(data: Any) -> Any:
+    """JSON data with each bearer token in it masked."""
+    match data:
+        case str():
+            return masked(data)
+        case dict():
+            return {masked(key): without_tokens(value) for key, value in cast("dict[str, Any]", data).items()}
+        case list():
+            return list(map(without_tokens, data))  # pyright: ignore[reportUnknownArgumentType]
+        case _:
+            return data
 
 
 def shown_json(text: str) -> str:

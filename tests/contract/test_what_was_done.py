@@ -261,3 +261,23 @@ def test_what_is_asked_wrongly_is_refused(world: World) -> None:
     for wrong in ({"after": -1}, {"after": "5-"}, {"after": "x"}, {"limit": 0}, {"limit": -1}, {"limit": "many"}):
         with pytest.raises(WakelineError):
             app.handle("p").effects(**wrong)  # type: ignore[arg-type]
+
+
+def test_an_effect_shows_no_bearer_token(world: World) -> None:
+    app = app_of(world)
+    tokens: list[str] = []
+
+    @app.engine(name="asks")
+    async def asks(ctx: AsyncCtx) -> None:
+        ask = await ctx.approval("deploy", bool, timeout="1h")
+        tokens.append(ask.token)
+        await ctx.step("mail", lambda: {"link": f"https://a.example/{ask.token}", ask.token: [ask.token]})
+        await ask.wait()
+
+    app.using(id="p").start(asks)
+    work(world, app)
+    assert tokens[0].startswith("wt1.")
+    asked, mailed = app.handle("p").effects()
+    assert (asked.kind, asked.outcome["token"]) == ("approval", "wt1.…")
+    assert mailed.outcome == {"link": "https://a.example/wt1.…", "wt1.…": ["wt1.…"]}
+    assert app.resolve(tokens[0], True)

@@ -45,6 +45,19 @@ def test_what_can_be_read_is_shown_as_it_is(text: str) -> None:
     assert shown(text) == shown_lines(text) == shown_json(text) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("wt1.WyJwIl0.c2lnbmF0dXJl", "wt1.…"),
+        ('{"token": "wt2.0123456789ab.WyJwIl0.c2lnbmF0dXJl"}', '{"token": "wt2.…"}'),
+        ("mail wt1.WyJw…", "mail wt1.……"),
+        ("wt3.WyJwIl0.c2lnbmF0dXJl and wt1.0", "wt3.WyJwIl0.c2lnbmF0dXJl and wt1.0"),
+    ],
+)
+def test_a_bearer_token_is_shown_without_what_makes_it_good(text: str, seen: str) -> None:
+    assert (shown(text), shown_lines(text), shown_entry(text)) == (seen, seen, seen)
+
+
 @given(st.text(st.characters()))
 def test_no_text_leaves_anything_to_obey_and_json_means_what_it_did(text: str) -> None:
     for line in (shown(text), shown_json(text), *shown_entry(text).split("\n")):

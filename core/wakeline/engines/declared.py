@@ -27,7 +27,11 @@ from wakeline.typed import check_kind, schema_of
 @dataclass(frozen=True, slots=True)
 class Event:
     """Declares an event: the type of its payload, the text of its wake if it wakes (with ``{field}`` holes), and
-    whether it ends its process."""
+    whether it ends its process.
+
+    These names are reserved, and a declaration of them raises `BodyInvalid`: ``log``, ``progress`` and ``wake``, which
+    every process may write; ``signal.<name>``; and what Wakeline writes (``process.started``, ``process.completed`` and
+    so on, listed in docs/log.md)."""
 
     payload: Any = Any
     wake: str | None = None
@@ -80,9 +84,9 @@ def declared_events(owner: str, events: Mapping[str, Any] | None) -> dict[str, E
     for name, event in declared.items():
         check_kind(owner, event.payload)
         if name in PRODUCER_TYPES | LIFECYCLE_TYPES:
-            raise BodyInvalid(
-                name=owner, reason=f"it declares event {name!r}, which every process has; choose another name"
-            )
+            taken = f"log, progress, wake, signal.<name>, {', '.join(sorted(LIFECYCLE_TYPES))}"
+            reason = f"it declares event {name!r}, which every process has; choose another name (reserved are {taken})"
+            raise BodyInvalid(name=owner, reason=reason)
         if name.startswith(SIGNAL_PREFIX):
             raise BodyInvalid(
                 name=owner,

@@ -16,6 +16,7 @@ from wakeline.errors import InvalidPayload, WaitCancelled, WaitFailed, WaitTimeo
 from wakeline.names import PART_OF_A_CALL
 from wakeline.observe.view import View
 from wakeline.processes import outputs
+from wakeline.shown import without_tokens
 from wakeline.store.journal import RecordedKey, RecordedRow
 from wakeline.store.stand_ins import stands_in
 from wakeline.values import from_json, to_json
@@ -55,7 +56,8 @@ class EffectView(View):
     recorded_ms: int
     """When its outcome was recorded (server ms)."""
     outcome: Any
-    """JSON data; None for an error, for a call whose completion is awaited, and for an outcome that is too large."""
+    """JSON data, with bearer tokens masked; None for an error, for a call whose completion is awaited, and for an
+    outcome that is too large."""
     error: Mapping[str, Any] | None
     """The recorded error: code, message, and its fields."""
     size: int
@@ -151,8 +153,8 @@ def _view_of(row: RecordedRow) -> EffectView:
         started_ms=None if read.took_ms is None else read.at_ms - read.took_ms,
         took_ms=read.took_ms,
         recorded_ms=read.at_ms,
-        outcome=outcome,
-        error=error,
+        outcome=without_tokens(outcome),
+        error=without_tokens(error),
         size=len(to_json(outcome if error is None else error).encode()) if is_whole else size,
         is_whole=is_whole,
     )

@@ -124,7 +124,7 @@ class ProcessView(Status):
     generation: int
     """Which journal of it this is, from 1; `continue_as_new` begins the next."""
     attempt: int
-    """Of a process that ended, which attempt ended it, as its log says; else which one runs or comes next. From 1:
+    """Which attempt runs or comes next; once the process has ended, which one ended it, as its log says. From 1:
     failed ones and losses since its last progress count. It stays the same for the whole run."""
     max_attempts: int
     failed_attempts: int

@@ -147,11 +147,18 @@ def test_names_outside_the_grammar_are_refused(app: App, name: str) -> None:
         assert "it has to match [A-Za-z0-9" in str(caught.value)
 
 
+RESERVED = (
+    "choose another name (reserved are log, progress, wake, signal.<name>, process.abandoned,"
+    " process.cancel_requested, process.cancelled, process.completed, process.continued, process.external_ref_set,"
+    " process.failed, process.recovered, process.resumed, process.retargeted, process.started, process.waiting)"
+)
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
-        ("log", "it declares event 'log', which every process has; choose another name"),
-        ("process.completed", "it declares event 'process.completed', which every process has; choose another name"),
+        ("log", f"it declares event 'log', which every process has; {RESERVED}"),
+        ("process.completed", f"it declares event 'process.completed', which every process has; {RESERVED}"),
         ("signal.go", "it declares 'signal.go' as an event; declare 'go' in signals="),
     ],
 )

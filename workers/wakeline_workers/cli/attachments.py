@@ -14,7 +14,7 @@ from wakeline.attachments.attachment import DEFAULT_TYPE, HOST, check_id
 from wakeline.pages import first_of
 from wakeline.store import attachments as calls
 
-from wakeline_workers.cli.root import Console, command, group, option
+from wakeline_workers.cli.root import Console, command, group, option, using_file
 
 
 @group("attachments")
@@ -46,7 +46,8 @@ def attachments(context: click.Context, owner: str, limit: int, after: str | Non
 @click.pass_obj
 def put(console: Console, file: Path, media_type: str | None) -> None:
     """Keep the bytes of a file (- for stdin) for the host. Prints the id."""
-    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    with using_file("standard input" if str(file) == "-" else file):
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     made = console.app.attachments.put(data, media_type or mimetypes.guess_type(file.name)[0] or DEFAULT_TYPE)
     console.answer({"id": made.id, "media_type": made.media_type, "size": made.size}, made.id)
 
@@ -61,11 +62,19 @@ def get(console: Console, attachment_id: str, output: Path | None) -> None:
     """The bytes of an attachment of any owner."""
     data = console.app.attachments.get(attachment_id)
     if output is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    else:
-        output.write_bytes(data)
-        console.note(f"{len(data)} bytes written to {output}")
+        with using_file("standard output"):
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        return
+    with using_file(output):
+        was_there = output.exists()
+        try:
+            output.write_bytes(data)
+        except OSError:
+            if not was_there:
+                output.unlink(missing_ok=True)  # a part of it would look like the whole
+            raise
+    console.note(f"{len(data)} bytes written to {output}")
 
 
 @command("sweep", of=attachments)

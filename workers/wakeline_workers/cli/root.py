@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -72,6 +72,23 @@ def exit_code(error: errors.WakelineError) -> int:
     return next((code for kinds, code in CODES if isinstance(error, kinds)), 1)
 
 
+@contextmanager
+def using_file(name: object) -> Generator[None]:
+    """Surrounds the use of a file that the user named. Raises `FileUnusable` if the system refuses it. That nothing
+    reads a pipe any more is no error of a file."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise errors.FileUnusable(path=str(name), reason=error.strerror or str(error)) from error
+
+
+def _print(line: str) -> None:
+    with using_file("standard output"):
+        click.echo(line)
+
+
 def columns(text: str) -> int:
     """How many columns of a terminal a text takes. A wide character takes two, and a combining one takes none."""
     return sum(
@@ -106,10 +123,10 @@ class Console:
     def answer(self, data: Any, *lines: str) -> None:
         """The result: one line of JSON, or lines for people."""
         if self.as_json:
-            click.echo(shown_json(json.dumps(data, ensure_ascii=False)))
+            _print(shown_json(json.dumps(data, ensure_ascii=False)))
             return
         for line in lines:
-            click.echo(shown(line))
+            _print(shown(line))
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]], data: Any, *, empty: str) -> None:
         """Rows in columns. Only a terminal gets headings, and the text for an empty table."""
@@ -119,7 +136,7 @@ class Console:
         told = [[shown(cell) for cell in row] for row in ([headings, *rows] if rows and terminal else rows)]
         widths = [max(columns(row[i]) for row in told) for i in range(len(headings))] if told else []
         for row in told:
-            click.echo(
+            _print(
                 "  ".join(
                     cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True)
                 ).rstrip()
@@ -144,7 +161,8 @@ class Console:
         if say is not None:
             self.note(f"wakeline: {say}")
         if self.as_json:
-            click.echo(shown_json(json.dumps({"error": error}, ensure_ascii=False)))
+            with suppress(errors.FileUnusable):  # standard error has said it
+                _print(shown_json(json.dumps({"error": error}, ensure_ascii=False)))
 
 
 class Later(click.Command):
