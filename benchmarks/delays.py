@@ -42,7 +42,30 @@ def awaited(bench: Bench) -> list[Figure]:
     return [
         Figure("end to its awaited result, 1 waiter", "ms", _told(bench, few, few, together=False)),
         Figure(f"end to its awaited result, {crowd:,} waiters", "ms", _told(bench, crowd, few, together=True)),
+        Figure(f"end to its awaited result, {crowd:,} ends at once", "ms", _told_at_once(bench, crowd)),
     ]
+
+
+def _told_at_once(bench: Bench, n: int) -> list[float]:
+    """As fast as workers end n processes that were held back until all of their results were awaited."""
+    from benchmarks.app import app, began
+
+    told: list[float] = []
+
+    async def one(process_id: str) -> None:
+        at = await app.aio.handle(process_id).result()
+        told.append((time.time() - float(at)) * 1000)
+
+    async def ended() -> None:
+        await app.aio.pause()
+        waiting = [asyncio.create_task(one(handle.id)) for handle in await app.aio.start_many(began, [{}] * n)]
+        await asyncio.sleep(1)
+        await app.aio.resume()
+        await asyncio.gather(*waiting)
+        await app.aio.close()
+
+    asyncio.run(ended())
+    return told
 
 
 def _told(bench: Bench, n: int, ends: int, *, together: bool) -> list[float]:

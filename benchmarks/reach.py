@@ -11,6 +11,7 @@ REACH = {
     "start and park: bytes of the append-only file": "≤ 2,400",
     "end to its awaited result, 1 waiter": "≤ 2",
     "end to its awaited result, 1,000 waiters": "≤ 10",
+    "end to its awaited result, 1,000 ends at once": "≤ 10",
     "take at 1,000 queues ÷ at one, server CPU": "≤ 1.3",
     "memory of a parked process": "≤ 1,200",
     "memory of an idle session": "≤ 1,024",

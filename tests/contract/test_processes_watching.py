@@ -13,10 +13,12 @@ from wakeline.observe.processes import Status
 from wakeline.processes.outputs import AwaitOutput, Success
 from wakeline.store import waits
 from wakeline.store.calls import Change, Program
+from wakeline.store.tails import ToldEnd
 from wakeline.verbs import looks, processes
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
+
 
 @pytest.fixture(autouse=True)
 def no_look_helps_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,6 +61,21 @@ def test_an_end_between_a_waiters_look_and_its_wait_is_not_missed(world: World) 
 
     assert ended([begun(lambda: learned.append(world.go(interrupted())))])
     assert learned == [Success(42)]
+
+
+@pytest.mark.parametrize(("incarnation", "learned"), [(None, Success("told")), ("another", Success("read"))])
+def test_an_output_that_a_waiter_is_told_is_taken_for_the_incarnation_that_it_saw_alone(
+    world: World, incarnation: str | None, learned: AwaitOutput
+) -> None:
+    world.start("x", kind="external")
+    waiting = looks.await_output(world.caller, "x", None)
+    seen = world.store.execute(waiting.send(None))  # type: ignore[arg-type]
+    waiting.send(seen)
+    world.finish("x", "read")
+    told = ToldEnd(incarnation or seen.incarnation, {"type": "success", "value": "told"})
+    with pytest.raises(StopIteration) as end:
+        waiting.send(world.store.execute(waiting.send(told)))  # type: ignore[arg-type]
+    assert end.value.value == learned
 
 
 def test_every_waiter_learns_the_same_end(world: World) -> None:

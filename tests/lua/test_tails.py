@@ -13,7 +13,7 @@ from wakeline.store import ends, events, feed, sessions, tails
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.blocking import SyncStore
 from wakeline.store.connection import UrlBackend
-from wakeline.store.tails import Subject
+from wakeline.store.tails import Subject, ToldEnd, ToldItem
 
 from tests.lua.conftest import emptied
 from tests.lua.world import SUCCESS, World, wait
@@ -26,6 +26,11 @@ END, EVENT = Subject("end", "p"), Subject("event", "p")
 def said(world: World, tailer: str = "t1") -> list[str]:
     """What a tailer was told since its stream began."""
     return [item["t"] for _, item in world.redis.xrange(world.key(f"told:{tailer}"))[1:]]
+
+
+def read(world: World, tailer: str = "t1") -> list[ToldItem]:
+    """What a tailer reads of that."""
+    return [one for _, item in world.redis.xrange(world.key(f"told:{tailer}"))[1:] for one in tails.told(item)]
 
 
 def log(world: World, pid: str = "p") -> None:
@@ -156,11 +161,35 @@ def test_ends_of_one_bundle_are_one_item(world: World) -> None:
 
     asyncio.run(end_all())
     assert said(world) == ["end 1 a%20process%20%230 end 1 a%20process%20%231 end 1 a%20process%20%232"]
-    assert [one for text in said(world) for one in tails.told(text)] == [
+    assert [(one.what, one.number, one.id) for one in read(world)] == [
         ("end", 1, "a process #0"),
         ("end", 1, "a process #1"),
         ("end", 1, "a process #2"),
     ]
+    assert [one.end for one in read(world)] == [
+        ToldEnd(str(world.field("inc", f"a process #{n}")), {"type": "success", "value": 1}) for n in range(3)
+    ]
+
+
+def test_a_short_output_comes_with_its_end_and_a_long_one_or_a_stand_in_is_read(world: World) -> None:
+    outputs = {
+        "short": '{"type":"success","value":"' + "x" * 480 + '"}',
+        "long": '{"type":"success","value":"' + "x" * 490 + '"}',
+        "stand-in": '{"__claim__":"sha256:' + "0" * 64 + '"}',
+    }
+    for pid in outputs:
+        world.start(pid, kind="external")
+    world.do(tails.watch("t1", [(Subject("end", pid), 0) for pid in outputs]))
+    for pid, output in outputs.items():
+        world.store.execute(replace(finishing(pid), args={**finishing(pid).args, "output": output}, payloads=None))
+    told = {one.id: one.end for one in read(world)}
+    assert told["short"] == ToldEnd(str(world.field("inc", "short")), {"type": "success", "value": "x" * 480})
+    assert (told["long"], told["stand-in"]) == (None, None)
+
+
+@pytest.mark.parametrize("outputs", ["", "[", "1", '{"p":1}', '{"p":[1,{}]}', '{"p":["inc",{},1]}', '{"q":["inc",1]}'])
+def test_outputs_of_a_later_release_are_left_out_if_they_have_another_form(outputs: str) -> None:
+    assert list(tails.told({"t": "end 3 p", "o": outputs})) == [ToldItem("end", 3, "p")]
 
 
 def test_who_follows_a_session_is_told_of_each_item_and_what_is_missed_is_seen(world: World) -> None:
@@ -171,7 +200,7 @@ def test_who_follows_a_session_is_told_of_each_item_and_what_is_missed_is_seen(w
     assert world.do(tails.watch("t1", [(items, page.reached)])) == []
     world.do(sessions.send(world.session(sid), INPUT))
     assert said(world) == [f"feed {page.reached + 1} bot/a%20b"]
-    assert list(tails.told(said(world)[0])) == [("feed", page.reached + 1, sid)]
+    assert read(world) == [ToldItem("feed", page.reached + 1, sid)]
     assert world.do(tails.watch("t1", [(items, page.reached)])) == [items]
     world.do(tails.look("t1", [], [items]))
     assert world.redis.get(world.key(f"followed:{sid}")) == "1"
@@ -205,14 +234,15 @@ def test_who_waits_for_an_entry_is_told_of_its_end_alone(world: World) -> None:
     assert said(world) == []  # admitted: its life goes on
     world.finish(turn.process_id, turn.fence)
     assert said(world) == ["entry 1 bot/1"]
-    assert [subject for one in tails.told(said(world)[0]) for subject in one.subjects] == [entry]
+    assert [subject for one in read(world) for subject in one.subjects] == [entry]
     assert world.redis.hget(world.key("wakes:bot/1"), "1:t") is None
     assert world.do(tails.watch("t1", [(entry, 0)])) == [entry]
 
 
 def test_an_item_of_a_later_release_is_read_as_far_as_it_is_known() -> None:
-    assert list(tails.told("end 3 p later 7 x event 4 a%20b")) == [("end", 3, "p"), ("event", 4, "a b")]
-    assert list(tails.told("")) == list(tails.told("end x p")) == []
+    said = {"t": "end 3 p later 7 x event 4 a%20b", "later": "x"}
+    assert list(tails.told(said)) == [ToldItem("end", 3, "p"), ToldItem("event", 4, "a b")]
+    assert list(tails.told({"t": ""})) == list(tails.told({"t": "end x p"})) == list(tails.told({})) == []
 
 
 def test_the_stream_of_a_tailer_lives_a_minute_longer_with_each_look_and_ends_with_the_last_call(world: World) -> None:

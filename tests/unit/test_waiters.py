@@ -14,7 +14,7 @@ import pytest
 from wakeline.errors import RedisUnavailable
 from wakeline.store.calls import Call
 from wakeline.store.tailer import Tailer, Tailers
-from wakeline.store.tails import Subject, told_after
+from wakeline.store.tails import Subject, ToldEnd, told_after
 from wakeline.store.waiters import AwaitedWaiter, BlockingWaiter
 
 END = Subject("end", "p")
@@ -24,7 +24,7 @@ class Store:
     """The client of a tailer: a test says what it is told, and sees what it asked."""
 
     def __init__(self) -> None:
-        self.items: SimpleQueue[str | Exception] = SimpleQueue()
+        self.items: SimpleQueue[str | dict[str, str] | Exception] = SimpleQueue()
         self.asked: list[dict[str, Any]] = []
         self.changed: list[Subject] = []
         self.fails = 0
@@ -39,7 +39,7 @@ class Store:
         found = [[one for one in self.changed if [one.what, one.id] in _rows(call)] for call in calls]
         return found
 
-    def read_told(self, tailer: str, after: str, ms: int) -> tuple[str, list[str]]:
+    def read_told(self, tailer: str, after: str, ms: int) -> tuple[str, list[dict[str, str]]]:
         self.after.append(after)
         try:
             item = self.items.get(timeout=ms / 1000)
@@ -47,7 +47,7 @@ class Store:
             return after, []
         if isinstance(item, Exception):
             raise item
-        return "5-0", [item]
+        return "5-0", [item if isinstance(item, dict) else {"t": item}]
 
     def close(self) -> None:
         self.closed.set()
@@ -145,6 +145,35 @@ def test_all_of_one_subject_are_woken_in_threads_and_on_two_loops(tailer: Tailer
     for thread in threads:
         thread.join(10)
     assert sorted(woken) == ["loop"] * 6 + ["thread"] * 2
+
+
+def test_an_output_that_comes_with_an_end_is_given_to_those_who_wait_for_it_in_a_thread_and_on_a_loop(
+    tailer: Tailer, store: Store
+) -> None:
+    blocking, other = BlockingWaiter(0), BlockingWaiter(0)
+
+    async def on_loop() -> ToldEnd | None:
+        waiter = AwaitedWaiter(0)
+        with tailer.waiting(END, waiter):
+            store.items.put({"t": "end 1 q end 1 p", "o": '{"p":["inc",{"type":"success","value":[1]}]}'})
+            await waiter.wait(10_000)
+        return waiter.end
+
+    with tailer.waiting(END, blocking), tailer.waiting(Subject("end", "q"), other):
+        told = asyncio.run(on_loop())
+        woken(blocking)
+        woken(other)
+    assert told == blocking.end == ToldEnd("inc", {"type": "success", "value": [1]})
+    assert other.end is None  # it was too long, or written by a release before: it is read
+
+
+def test_an_awaited_waiter_that_is_not_woken_waits_for_its_time_alone() -> None:
+    async def waits() -> None:
+        waiter = AwaitedWaiter(0)
+        await waiter.wait(1)
+        assert waiter.end is None
+
+    asyncio.run(asyncio.wait_for(waits(), 10))
 
 
 def test_a_loop_that_was_closed_keeps_no_other_from_being_woken(tailer: Tailer, store: Store) -> None:
@@ -288,9 +317,9 @@ def test_a_forked_child_has_a_tailer_of_its_own(store: Store, monkeypatch: pytes
     ("reply", "expected"),
     [
         (None, ("3-0", [])),
-        ([["told:t1", [["4-0", ["t", "end 1 p"]], ["5-0", ["t", ""]]]]], ("5-0", ["end 1 p", ""])),
-        ({"told:t1": [["4-0", {"t": "end 1 p"}]]}, ("4-0", ["end 1 p"])),
+        ([["told:t1", [["4-0", ["t", "end 1 p"]], ["5-0", ["t", ""]]]]], ("5-0", [{"t": "end 1 p"}, {"t": ""}])),
+        ({"told:t1": [["4-0", {"t": "end 1 p"}]]}, ("4-0", [{"t": "end 1 p"}])),
     ],
 )
-def test_both_protocols_give_the_same_items(reply: Any, expected: tuple[str, list[str]]) -> None:
+def test_both_protocols_give_the_same_items(reply: Any, expected: tuple[str, list[dict[str, str]]]) -> None:
     assert told_after("3-0", reply) == expected

@@ -38,7 +38,7 @@ from wakeline.store.connection import (
 from wakeline.store.driver import LOOK_AGAIN_MS, Drive
 from wakeline.store.link import Link
 from wakeline.store.tailer import Tailers
-from wakeline.store.tails import Subject
+from wakeline.store.tails import Subject, ToldEnd
 from wakeline.store.together import Counter, Exchange, Prepared
 from wakeline.store.waiters import AwaitedWaiter
 from wakeline.store.watching import AwaitedWatching, end_all
@@ -290,20 +290,21 @@ class AsyncStore(AwaitedWatching):
             case Pause(ms):
                 await asyncio.sleep(ms / 1000)
             case Change():
-                await self._await_change(step)
+                return await self._await_change(step)
             case Outside():
                 return await self._done_outside(step)
             case Together(calls):
                 return await self.execute_together(calls)
         return None
 
-    async def _await_change(self, step: Change) -> None:
+    async def _await_change(self, step: Change) -> ToldEnd | None:
         subject, waiter = Subject(step.of, step.id), AwaitedWaiter(step.after)
         with self._tailers.here.waiting(subject, waiter) as name:
             if name is None:
                 await asyncio.sleep(min(LOOK_AGAIN_MS, step.ms or LOOK_AGAIN_MS) / 1000)
             elif not await self.execute(tails.watch(name, [(subject, step.after)])):
                 await waiter.wait(step.ms)
+        return waiter.end
 
     async def _done_outside(self, step: Outside[T]) -> T:
         while True:

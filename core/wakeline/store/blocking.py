@@ -27,7 +27,7 @@ from wakeline.store.connection import Backend, check_server, first_contact, told
 from wakeline.store.driver import LOOK_AGAIN_MS, Drive
 from wakeline.store.places import exchange
 from wakeline.store.tailer import Tailers
-from wakeline.store.tails import TOLD_AT_ONCE, Subject, told_after
+from wakeline.store.tails import TOLD_AT_ONCE, Subject, ToldEnd, told_after
 from wakeline.store.together import Command, Exchange, Prepared
 from wakeline.store.waiters import BlockingWaiter
 from wakeline.store.watching import Watching
@@ -190,7 +190,7 @@ class SyncStore(Watching):
             case Pause(ms):
                 time.sleep(ms / 1000)
             case Change():
-                self._await_change(step)
+                return self._await_change(step)
             case Outside(function):
                 return function()
             case Together(calls):
@@ -199,17 +199,18 @@ class SyncStore(Watching):
                 return self.execute(step)
         return None
 
-    def _await_change(self, step: Change) -> None:
+    def _await_change(self, step: Change) -> ToldEnd | None:
         subject, waiter = Subject(step.of, step.id), BlockingWaiter(step.after)
         with self.tailers.here.waiting(subject, waiter) as name:
             if name is None:
                 time.sleep(min(LOOK_AGAIN_MS, step.ms or LOOK_AGAIN_MS) / 1000)
             elif not self.execute(tails.watch(name, [(subject, step.after)])):
                 waiter.wait(step.ms)
+        return waiter.end
 
-    def read_told(self, tailer: str, after: str, ms: int) -> tuple[str, list[str]]:
+    def read_told(self, tailer: str, after: str, ms: int) -> tuple[str, list[dict[str, str]]]:
         """What a tailer is told after an item of its stream, at most ``ms`` from now. Returns the last item, to go on
-        after, and the texts of all."""
+        after, and the fields of all."""
         key = f"{self.address.prefix}told:{tailer}"
         with typed_errors("XREAD"):
             command = ("XREAD", "COUNT", TOLD_AT_ONCE, "BLOCK", ms, "STREAMS", key, after)

@@ -67,9 +67,10 @@ class Pause:
 class Change:
     """Wait until what is named has changed, at most ``ms`` (None: without a bound).
 
-    It is only a hint, so the program reads again in both cases. ``of`` says for what it waits: the ``end`` of a
-    process, its ``event`` after a sequence, the item of the ``feed`` of a session after a number, or the end of the
-    life of an ``entry``, whose id is ``<session>#<n>``.
+    It is only a hint, so the program reads again in both cases. The result of a wait for an end may be that end
+    (`store.tails.ToldEnd`), and then there is nothing to read. ``of`` says for what it waits: the ``end`` of a process,
+    its ``event`` after a sequence, the item of the ``feed`` of a session after a number, or the end of the life of an
+    ``entry``, whose id is ``<session>#<n>``.
     """
 
     id: str

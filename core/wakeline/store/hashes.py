@@ -326,7 +326,13 @@ STREAMS: tuple[Fields, ...] = (
         ),
     ),
     Fields("inbox:<sid>", (Field("k", "kind", "wake, input, command or follow_on"),)),
-    Fields("told:<tailer>", (Field("t", "told", "what one script told it, three words each (table below)", "words"),)),
+    Fields(
+        "told:<tailer>",
+        (
+            Field("t", "told", "what one script told it, three words each (table below)", "words"),
+            Field("o", "outputs", "of what ended with a short output, by process: `[<incarnation>, <output>]`", "JSON"),
+        ),
+    ),
     Fields(
         "hist:<sid>",
         (

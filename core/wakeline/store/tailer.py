@@ -46,7 +46,7 @@ class TailerClient(Protocol):
     """The blocking client of a tailer, which has it for itself."""
 
     def execute_together(self, calls: Sequence[Call[T]]) -> list[T]: ...
-    def read_told(self, tailer: str, after: str, ms: int) -> tuple[str, list[str]]: ...
+    def read_told(self, tailer: str, after: str, ms: int) -> tuple[str, list[dict[str, str]]]: ...
     def close(self) -> None: ...
 
 
@@ -181,7 +181,7 @@ class Tailer:
             return True
 
     def told(self, items: Iterable[ToldItem]) -> None:
-        """Wakes those who wait for what was told. What is over is not watched any more."""
+        """Wakes those who wait for what was told, and hands out how it ended. What is over is not watched any more."""
         woken: list[Waiter] = []
         with self._lock:
             for item in items:
@@ -189,8 +189,11 @@ class Tailer:
                     watched = self._watched.get(subject)
                     if watched is None:
                         continue
-                    woken += [one for one in watched.alive() if item.is_over or one.after < item.number]
+                    told = [one for one in watched.alive() if item.is_over or one.after < item.number]
+                    woken += told
                     if item.is_over:
+                        for one in told:
+                            one.end = item.end
                         del self._watched[subject]
         wake(woken)
 
@@ -239,9 +242,9 @@ class _Ear(threading.Thread):
 
     def _hear(self) -> None:
         ms = max(1, round((self._next_look_s - time.monotonic()) * 1000))
-        self._after, texts = self._client.read_told(self.tailer, self._after, ms)
-        if texts:
-            self._owner.told([one for text in texts for one in tails.told(text)])
+        self._after, items = self._client.read_told(self.tailer, self._after, ms)
+        if items:
+            self._owner.told([one for item in items for one in tails.told(item)])
 
     def _look(self) -> None:
         now_s = time.monotonic()

@@ -1,7 +1,7 @@
 """Calls of tailers: what has changed of what a client's waiters wait for, and what its tailer was told since.
 
-Invariant: a tailer only wakes. A waiter reads by itself what became of it, so an item that is lost or comes twice
-costs time alone.
+Invariant: a tailer wakes, and may bring the output of an ended incarnation, which never changes. A waiter reads by
+itself all else that became of it, so an item that is lost or comes twice costs time alone.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
+from wakeline.errors import InvalidPayload
 from wakeline.names import unword
+from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.feed import FOLLOWED_MS
+from wakeline.values import Json, from_json
 
 KEPT_MS = 60_000
 """How long the stream of a tailer is kept after its last look, in ms."""
@@ -41,12 +44,21 @@ class Subject(NamedTuple):
         return Subject("event", self.id) if self.what == "end" else self
 
 
+class ToldEnd(NamedTuple):
+    """The await output (JSON data) with which an incarnation of a process has ended."""
+
+    incarnation: str
+    output: Json
+
+
 class ToldItem(NamedTuple):
-    """What a tailer was told: something of this id changed, and this is its number now."""
+    """What a tailer was told: something of this id changed, and this is its number now. ``end``: how a process ended,
+    if its output is short."""
 
     what: What
     number: int
     id: str
+    end: ToldEnd | None = None
 
     @property
     def is_over(self) -> bool:
@@ -94,20 +106,36 @@ def _call(
     return Call("tailer_watch", args, lambda reply: [rows[int(place) - 1][0] for place in reply], about=about)
 
 
-def told(text: str) -> Iterator[ToldItem]:
+def told(item: Mapping[str, str]) -> Iterator[ToldItem]:
     """What an item of the stream says; what a later release says beside it is left out."""
-    words = text.split(" ")
+    words, outputs = item.get("t", "").split(" "), _outputs(item.get("o"))
     for what, number, name in zip(words[::3], words[1::3], words[2::3], strict=False):
         if (known := _KNOWN.get(what)) is not None and number.isdecimal():
-            yield ToldItem(known, int(number), unword(name))
+            about = unword(name)
+            match outputs.get(about) if known == "end" else None:
+                case [str(incarnation), output]:
+                    yield ToldItem(known, int(number), about, ToldEnd(incarnation, output))
+                case _:
+                    yield ToldItem(known, int(number), about)
 
 
-def told_after(after: str, reply: Reply) -> tuple[str, list[str]]:
-    """The last item of what XREAD gave of one stream, or ``after``; and the texts of all items."""
+def _outputs(text: str | None) -> Mapping[str, Json]:
+    """The outputs that came with an item, by process; none if one of them is a stand-in, or if they cannot be read."""
+    if text is None or stand_ins.stands_in(text):
+        return {}
+    try:
+        found = from_json(text)
+    except InvalidPayload:
+        return {}
+    return cast("Mapping[str, Json]", found) if isinstance(found, dict) else {}
+
+
+def told_after(after: str, reply: Reply) -> tuple[str, list[dict[str, str]]]:
+    """The last item of what XREAD gave of one stream, or ``after``; and the fields of all items."""
     streams: Sequence[Any] = (
         list(cast("Mapping[str, Any]", reply).values())
         if isinstance(reply, Mapping)
         else [stream[1] for stream in reply or ()]
     )
     items: list[Any] = [item for stream in streams for item in stream]
-    return (items[-1][0] if items else after), [flat(item[1]).get("t", "") for item in items]
+    return (items[-1][0] if items else after), [flat(item[1]) for item in items]

@@ -10,15 +10,18 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from wakeline.store.flags import Flag
+from wakeline.store.tails import ToldEnd
 
 
 class Waiter:
     """One that waits until something is behind ``after``."""
 
-    __slots__ = ("__weakref__", "after")
+    __slots__ = ("__weakref__", "after", "end")
 
     def __init__(self, after: int) -> None:
         self.after = after
+        self.end: ToldEnd | None = None
+        """How the process ended for which it waits, if that came with what woke it."""
 
 
 class BlockingWaiter(Waiter):
@@ -51,8 +54,12 @@ class AwaitedWaiter(Waiter):
 
     async def wait(self, ms: int | None) -> None:
         """Returns when it is woken, or after ``ms``."""
-        if not self.told.done():
-            await asyncio.wait([self.told], timeout=None if ms is None else ms / 1000)
+        timer = None if ms is None else self.loop.call_later(ms / 1000, _tell, [self.told])
+        try:
+            await self.told
+        finally:
+            if timer is not None:
+                timer.cancel()
 
 
 def wake(waiters: Iterable[Waiter]) -> None:

@@ -18,9 +18,10 @@ from wakeline.observe.reasons import leaves_room
 from wakeline.observe.waits import ProcessWait, waits_with_process
 from wakeline.pages import Page, first_of, no_place, place_of
 from wakeline.processes.lifecycle import TERMINAL
-from wakeline.processes.outputs import AwaitOutput, output_of, raise_for
+from wakeline.processes.outputs import AwaitOutput, from_data, output_of, raise_for
 from wakeline.store import entries, journal, processes, queues
 from wakeline.store.calls import Change, Program
+from wakeline.store.tails import ToldEnd
 from wakeline.tools.tool import Duration
 from wakeline.values import check_number, parse_duration
 from wakeline.verbs.caller import Caller
@@ -85,7 +86,9 @@ def await_output(caller: Caller, process_id: str, timeout_ms: int | None) -> Pro
         left = None if deadline is None else deadline - caller.now_ms()
         if left is not None and left <= 0:
             raise WaitTimeout(what=f"process {process_id}")
-        yield Change(process_id, view.sequence, left, "end")
+        told: ToldEnd | None = yield Change(process_id, view.sequence, left, "end")
+        if told is not None and told.incarnation == view.incarnation:
+            return from_data(told.output)  # written once: there is nothing to read again
 
 
 def events(process_id: str, after: int, *, follow: bool, told: EventView | None = None) -> Program[EventPage]:

@@ -93,7 +93,7 @@ local function finish(pid, p, status, output, text, mark)
   local seq = int(call('HINCRBY', key, 'seq', began and 2 or 1))
   if began then write_event(pid, int(seq - 1), 'process.started', '{}', nil, nil, run) end
   write_event(pid, seq, event_type, '{"await_output":' .. output .. '}', nil, nil, run)
-  if p.tl then tails.ended(pid, p.tl, seq) end
+  if p.tl then tails.ended(pid, p.tl, seq, p.inc, output) end
   leave_owner(pid, p, status == 'completed' and 'successful' or 'failed')
   -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell.
   local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid,

@@ -6,24 +6,30 @@
 -- Needs: base
 local tails = {}
 local TOLD_KEPT = 4096 -- the latest items of a stream; a client that is slower finds the others by its own look
+local TOLD_OUTPUT = 512 -- a longer output (bytes) is read by its waiters
 local telling, told_in_order
 at_begin[#at_begin + 1] = function() telling = nil end
 
-local function tell_tailers(mark, pattern, what, number, id)
+local function tell_tailers(mark, pattern, what, number, id, output)
   if not telling then telling, told_in_order = {}, {} end
   for tailer in string.gmatch(mark, pattern) do
     local said = telling[tailer]
     if not said then
-      said = {}
+      said = { outputs = {} }
       telling[tailer], told_in_order[#told_in_order + 1] = said, tailer
     end
     said[#said + 1] = what .. ' ' .. number .. ' ' .. word(id)
+    said.outputs[#said.outputs + 1] = output
   end
 end
 
 function tails.event(pid, mark, seq) tell_tailers(mark, '(t%x+)%+', 'event', seq, pid) end
 
-function tails.ended(pid, mark, seq) tell_tailers(mark, 't%x+', 'end', seq, pid) end
+-- A short output goes with its end, so that its waiters need not read it. It is that of one incarnation.
+function tails.ended(pid, mark, seq, inc, output)
+  local short = #output <= TOLD_OUTPUT and quote(pid) .. ':[' .. quote(inc) .. ',' .. output .. ']' or nil
+  tell_tailers(mark, 't%x+', 'end', seq, pid, short)
+end
 
 function tails.item(sid, mark, number) tell_tailers(mark, 't%x+', 'feed', number, sid) end
 
@@ -32,8 +38,10 @@ function tails.concluded(sid, mark, n) tell_tailers(mark, 't%x+', 'entry', n, si
 -- One item for all that a script has to say to a tailer. A stream that is gone has no waiters any more.
 at_end[#at_end + 1] = function()
   for _, tailer in ipairs(telling and told_in_order or {}) do
-    local said = table.concat(telling[tailer], ' ')
-    call('XADD', ns .. 'told:' .. tailer, 'NOMKSTREAM', 'MAXLEN', '~', TOLD_KEPT, '*', 't', said)
+    local said, more = telling[tailer], {}
+    if #said.outputs > 0 then more = { 'o', '{' .. table.concat(said.outputs, ',') .. '}' } end
+    call('XADD', ns .. 'told:' .. tailer, 'NOMKSTREAM', 'MAXLEN', '~', TOLD_KEPT, '*', 't', table.concat(said, ' '),
+      unpack(more))
   end
 end
 
