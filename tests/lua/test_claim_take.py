@@ -19,6 +19,26 @@ def test_a_take_claims_in_order_of_the_queue_up_to_n(world: World) -> None:
     assert [world.status(pid) for pid in ("a", "b", "c")] == ["running", "running", "queued"]
 
 
+def test_what_a_full_reply_leaves_stays_at_the_head_of_the_queue_in_its_order(world: World) -> None:
+    for n in range(6):
+        world.start(f"p{n}", payload="x" * 30_000)
+    world.worker()
+    taken = [[c.process_id for c in world.take(n=100)] for _ in range(3)]
+    assert taken == [["p0", "p1", "p2"], ["p3", "p4", "p5"], []]
+    assert world.doorbells() == []
+
+
+def test_a_take_of_many_goes_on_behind_doorbells_of_nothing(world: World) -> None:
+    """Of a few that came together none may be left to run."""
+    for n in range(40):
+        world.start(f"p{n:02}")
+    for n in range(35):
+        world.redis.delete(world.key(f"proc:p{n:02}"))
+    world.worker()
+    assert [c.process_id for c in world.take(n=3)] == ["p35", "p36", "p37"]
+    assert [bell.split("-")[2] for bell in world.doorbells()] == ["p38", "p39"]
+
+
 def test_a_claim_brings_all_a_run_needs(world: World) -> None:
     fence = world.running("p", payload={"n": 1})
     world.do(stored_journal.record(fence, [Row("step", "1")]))

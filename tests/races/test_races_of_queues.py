@@ -139,6 +139,37 @@ def test_race_18_a_place_that_is_given_while_its_queue_is_empty_rings_there(worl
 
 
 @fails_without(
+    "a list of which few doorbells came is empty only if nothing rang since",
+    "queue_take.lua",
+    "at < wanted and doorbell.pushes == pushes",
+    "at < wanted",
+)
+def test_race_18_a_cell_that_a_take_gives_rings_in_the_queue_that_it_takes_from(world: World) -> None:
+    joins(world)
+    world.redis.hset(world.key("limits"), "b:job", '{"n":1,"w":1000}')
+    for pid in ("a", "b", "c"):
+        world.start(pid, queue=own(world)[0], limit="b:job")
+    assert taken(world) == ["a"]
+    world.pass_ms(1_001)
+    world.tick()  # b gets the cell that is free
+    world.redis.hset(world.key("limits"), "b:job", '{"n":9,"w":1000}')
+    assert taken(world) == ["b", "c"]
+
+
+@fails_without(
+    "the first of several doorbells that are pushed together says that there is one",
+    "lib/doorbell.lua",
+    "if call(command, list, ...) > select('#', ...) then return end",
+    "if call(command, list, ...) > 1 then return end",
+)
+def test_race_18_starts_that_come_together_into_a_queue_just_found_empty_are_taken_by_the_next(world: World) -> None:
+    joins(world)
+    assert taken(world) == []
+    world.store.execute_together([world.registering(pid, queue=own(world)[1]) for pid in ("a", "b", "c")])
+    assert taken(world) == ["a", "b", "c"]
+
+
+@fails_without(
     "owners that an earlier release reaped leave their routes",
     "lib/registries.lua",
     "routes.tidy()",

@@ -30,6 +30,11 @@ end
 -- Reads an id: process id, epoch, form, and the namespace where the id says it. nil and true for a form that only a
 -- later release knows.
 function doorbell.read(id)
+  stem = stem or 'wl-' .. escaped(namespace) .. '-'
+  if string.sub(id, 1, #stem) == stem then -- one of ours, as nearly all are
+    local kind, rest, epoch = string.match(id, '^(%l)_5f(%w+)%-(%d+)$', #stem + 1)
+    if kind then return kind .. '_' .. rest, epoch, '2', namespace end
+  end
   local whose, pid, n = string.match(id, '^wl%-([%w_]+)%-([%w_]+)%-(%d+)$')
   if whose then return unescaped(pid), n, '2', unescaped(whose) end
   local safe, epoch = string.match(id, '^wl%-([%w_]+)%-(%d+)$')
