@@ -84,7 +84,7 @@ end
 
 -- No script reads these registries after it wrote to them. So their writes are gathered and sent when the script ends,
 -- in one command for many members.
-local gathered, by_key
+local gathered, by_key = {}, {}
 local function gather(command, key, first, second)
   local keys = by_key[command]
   if not keys then
@@ -101,7 +101,7 @@ local function gather(command, key, first, second)
 end
 
 -- Of two moves of a process in one script the last counts: what it leaves is gathered before all that it comes to.
-local moved, moves, scores, index_keys
+local moved, moves, scores, index_keys = {}, {}, {}, {}
 local function index_key(status)
   local key = index_keys[status]
   if not key then
@@ -129,7 +129,10 @@ end
 local function begin(argv)
   ns, rq = argv[2], argv[3]
   begin_noting()
-  gathered, by_key, moved, moves, scores, index_keys = {}, {}, {}, {}, {}, {}
+  -- Tables that the call before left empty serve this one, too.
+  if #gathered > 0 then gathered, by_key = {}, {} end
+  if #moves > 0 then moved, moves, scores = {}, {}, {} end
+  if ns ~= index_keys.of then index_keys = { of = ns } end
   -- On a cluster RQ's prefix begins with the namespace's tag. While a slot moves key by key, its old node refuses a key
   -- that it no longer has, or never had, in the middle of a script. So each script looks first for a key that does not
   -- exist, and is refused before it writes anything.

@@ -80,6 +80,7 @@ end
 -- The same at the tail, once the script ends and with one push for all that it rings there.
 local new_bells
 function doorbell.gather(pid, epoch, queue)
+  new_bells = new_bells or {}
   local ids = new_bells[queue]
   if not ids then
     ids = {}
@@ -89,6 +90,7 @@ function doorbell.gather(pid, epoch, queue)
   hints.wake_idle(queue)
 end
 at_end[#at_end + 1] = function()
+  if not new_bells then return end
   for queue, ids in pairs(new_bells) do
     for i = 1, #ids, 1000 do push('RPUSH', queue, unpack(ids, i, math.min(i + 999, #ids))) end
   end
@@ -98,8 +100,9 @@ end
 -- `score`: when it was rung, or last looked after. The head is the first bell that was rung at the tail, as it was at
 -- the first look of this script. A bell that was rung at the head since then would make all behind it look lost.
 local heads
-at_begin[#at_begin + 1] = function() heads, new_bells, stem, doorbell.pushes = {}, {}, nil, 0 end
+at_begin[#at_begin + 1] = function() heads, new_bells, stem, doorbell.pushes = nil, nil, nil, 0 end
 function doorbell.is_lost(pid, p, score)
+  heads = heads or {}
   local head = heads[p.q]
   if not head then
     head = { ids = {}, at = math.huge }

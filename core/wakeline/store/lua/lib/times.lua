@@ -1,11 +1,9 @@
 -- Times as RQ stores them. Lua on the server has no calendar.
--- Needs: base
 
 -- RQ stores times as 2026-01-31T23:59:59.000000Z (rq.utils.utcformat). Civil-from-days, proleptic Gregorian.
-local made_times
-at_begin[#at_begin + 1] = function() made_times = {} end
+local made_of, made
 local function iso(ms)
-  if made_times[ms] then return made_times[ms] end
+  if ms == made_of then return made end
   local s = math.floor(ms / 1000)
   local days, rest = math.floor(s / 86400), s % 86400
   local z = days + 719468
@@ -18,7 +16,7 @@ local function iso(ms)
   local m = mp < 10 and mp + 3 or mp - 9
   local y = yoe + era * 400 + (m <= 2 and 1 or 0)
   local hours, minutes = math.floor(rest / 3600), math.floor(rest % 3600 / 60)
-  made_times[ms] =
-    string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03d000Z', y, m, d, hours, minutes, rest % 60, ms % 1000)
-  return made_times[ms]
+  made_of = ms
+  made = string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03d000Z', y, m, d, hours, minutes, rest % 60, ms % 1000)
+  return made
 end
