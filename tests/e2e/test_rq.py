@@ -77,7 +77,7 @@ def workers(server: PrivateServer) -> list[BaseWorker]:
 
 
 def test_rq_sees_our_workers_their_state_and_their_counts(
-    app: App, server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+    app: App, server: PrivateServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # RQ sees the execution of a run from a heartbeat on.
     monkeypatch.setenv("WAKELINE_BEAT", "200ms")
@@ -92,7 +92,7 @@ def test_rq_sees_our_workers_their_state_and_their_counts(
             start(app, "breaks").result(timeout=10)
         worker.refresh()
         assert (worker.successful_job_count, worker.failed_job_count) == (1, 1)
-        handle = start(app, "slow", seconds=1.0)
+        handle = start(app, "held", path=str(tmp_path / "seen"))
         until(lambda: workers(server)[0].get_state() == "busy")
         (execution,) = until(lambda: workers(server)[0].get_current_executions())
         assert execution.job_id == f"wl-{QUEUE}-{handle.id.replace('_', '_5f')}-1"
@@ -107,7 +107,8 @@ def test_rq_sees_our_workers_their_state_and_their_counts(
         ).stdout
         assert "1 workers, 1 queues" in info
         assert f"{QUEUE}" in info and "busy" in info
-        assert handle.result(timeout=10) == 1.0
+        (tmp_path / "seen").touch()
+        assert handle.result(timeout=10) is True
     assert workers(server) == []
 
 

@@ -82,44 +82,53 @@ class AsyncStore(AwaitedWatching):
         self._queue: list[tuple[Prepared, asyncio.Future[Any]]] = []
         """Calls that wait for the next write, with the futures for their replies."""
         self._flushing: asyncio.Task[None] | None = None
-        self._opening: asyncio.Lock | None = None
+        self._opening: asyncio.Task[None] | None = None
         self._read_s = 0.0
         """When the secrets were last read."""
         self._outside = ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="wakeline-outside")
         """Separate threads, because all threads of the loop may be in code that waits for this."""
 
     async def open(self) -> None:
-        """Connects and checks the server; the first use calls it."""
-        self._opening = self._opening or asyncio.Lock()
-        async with self._opening:
-            if self._keyring is not None:
-                return
-            client = self.backend.aio()
-            untyped: Any = client  # redis-py leaves the types of its commands open
-            call = opening(self.address)
-            link = Link(client)
-            while True:
-                try:
-                    with first_contact(self.backend), typed_errors(call.script):
-                        if self.backend.real:
-                            check_server(
-                                await told_awaited(untyped),
-                                allow_eviction=self.address.allow_eviction or self.address.only_looks,
-                            )
-                        reply = await self._told(link, call)
-                    break
-                except WakelineError as error:
-                    if not self._waits_for(error):
-                        await client.aclose(close_connection_pool=True)
-                        raise
-                    await asyncio.sleep(0.5)
+        """Connects and checks the server; the first use calls it.
+
+        It runs in a task of its own. Before Python 3.12 `asyncio.wait_for`, with which redis-py connects, may swallow a
+        cancel, and the caller may be a body that is cancelled.
+        """
+        if self._keyring is not None:
+            return
+        task = self._opening
+        if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
+            task = self._opening = asyncio.create_task(self._open())
+            task.add_done_callback(lambda over: over.cancelled() or over.exception())  # its callers may be gone
+        await asyncio.shield(task)
+
+    async def _open(self) -> None:
+        client = self.backend.aio()
+        untyped: Any = client  # redis-py leaves the types of its commands open
+        call = opening(self.address)
+        link = Link(client)
+        while True:
             try:
-                self._keyring, self._read_s = call.decode(reply), time.monotonic()
-            except WakelineError:
-                await client.aclose(close_connection_pool=True)
-                raise
-            self._client, self._link, self._ear = client, link, Link(client)
-            await self._close_with_loop()
+                with first_contact(self.backend), typed_errors(call.script):
+                    if self.backend.real:
+                        check_server(
+                            await told_awaited(untyped),
+                            allow_eviction=self.address.allow_eviction or self.address.only_looks,
+                        )
+                    reply = await self._told(link, call)
+                break
+            except WakelineError as error:
+                if not self._waits_for(error):
+                    await client.aclose(close_connection_pool=True)
+                    raise
+                await asyncio.sleep(0.5)
+        try:
+            self._keyring, self._read_s = call.decode(reply), time.monotonic()
+        except WakelineError:
+            await client.aclose(close_connection_pool=True)
+            raise
+        self._client, self._link, self._ear = client, link, Link(client)
+        await self._close_with_loop()
 
     async def _told(self, link: Link, call: Call[Any]) -> Any:
         """The reply to one call; raises the error that the server answered."""
@@ -351,7 +360,7 @@ class AsyncStore(AwaitedWatching):
         self._outside.shutdown(wait=False)
         self._outside = ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="wakeline-outside")
         await self._end_watch()
-        await end_all([] if self._flushing is None else [self._flushing])
+        await end_all([task for task in (self._flushing, self._opening) if task is not None])
         if self._client is not None:
             await self._client.aclose(close_connection_pool=True)
             self._client = self._link = self._ear = self._keyring = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from pathlib import Path
 
 from wakeline import App, AsyncCtx, Ctx
 
@@ -30,6 +31,18 @@ def waits(ctx: Ctx) -> bool:
 def slow(ctx: Ctx, seconds: float) -> float:
     ctx.step("sleep", time.sleep, seconds)
     return seconds
+
+
+def _look(path: str) -> bool:
+    while not Path(path).exists():
+        time.sleep(0.02)
+    return True
+
+
+@app.engine
+def held(ctx: Ctx, path: str) -> bool:
+    """Runs until the file is there."""
+    return ctx.step("look", _look, path)
 
 
 @app.engine
