@@ -32,6 +32,7 @@ WORKERS = 3
 DEPLOY_S = 8.0
 SETTLE_S = 120.0
 BEGIN_S = 60.0
+LATER_S = 120.0
 STANDS_S, NAMED_S = 3.0, 15.0
 """How long nothing may move before a flow counts as standing still, and within what time it has to say why."""
 ENDED = ("completed", "failed", "cancelled", "abandoned")
@@ -154,7 +155,8 @@ def main() -> int:
     """Runs the rollout, prints what came of each kind; 1 when anything was lost or doubled."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--seconds", type=float, default=360.0)
-    seconds = asked.parse_args().seconds
+    asked.add_argument("--see", nargs="*", default=[], help="goes on for a while, until it saw flows wait for these")
+    options = asked.parse_args()
     binary = find_server()
     if binary is None:
         print("no valkey-server or redis-server found: nothing to run on", file=sys.stderr)
@@ -170,7 +172,7 @@ def main() -> int:
         }
         fleet, flows = Fleet(dict(os.environ), Path(folder)), Flows()
         try:
-            deploys, wrong = roll(fleet, flows, seconds)
+            deploys, wrong = roll(fleet, flows, options.seconds, options.see)
             settle(fleet, flows, acts)
         finally:
             fleet.stop()
@@ -185,9 +187,9 @@ def main() -> int:
     return int(bool(wrong))
 
 
-def roll(fleet: Fleet, flows: Flows, seconds: float) -> tuple[int, list[str]]:
-    """Deploys and starts flows for this long. Returns the number of deploys, and a line for each flow that stood still
-    without a reason."""
+def roll(fleet: Fleet, flows: Flows, seconds: float, see: Sequence[str]) -> tuple[int, list[str]]:
+    """Deploys and starts flows for this long, and on a busy machine until flows were seen to wait for these reasons.
+    Returns the number of deploys, and a line for each flow that stood still without a reason."""
     from benchmarks.rolled import two
 
     unnamed: list[str] = []
@@ -196,7 +198,7 @@ def roll(fleet: Fleet, flows: Flows, seconds: float) -> tuple[int, list[str]]:
         fleet.replace(place, "one")
     rollout, kinds = cycle(ROLLOUT[1:] + ROLLOUT[:1]), cycle(ACTS)
     end, deploys = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
+    while time.monotonic() < end or (time.monotonic() < end + LATER_S and not flows.waited.keys() >= {*see}):
         release = next(rollout)
         if release == "three":
             wait_for_begun(flows)
