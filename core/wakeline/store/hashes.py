@@ -313,18 +313,22 @@ HASHES: tuple[Fields, ...] = (
 )  # fmt: skip
 """The hashes. RQ's own fields of its hashes are RQ's."""
 
+_STARTED = (
+    Field("t", "type", "event type"),
+    Field("p", "payload", "its payload, or a stand-in", "JSON"),
+    Field("at", "written", "when it was written", "ms"),
+    Field("r", "run", "the run that it is of: `<ms since its claim> <attempt> <owner> <release>`", "words"),
+)
 STREAMS: tuple[Fields, ...] = (
     Fields(
         "events:<pid>",
         (
-            Field("t", "type", "event type"),
-            Field("p", "payload", "its payload, or a stand-in", "JSON"),
-            Field("at", "written", "when it was written", "ms"),
+            *_STARTED,
             Field("k", "replay_key", "the key that it was sent with"),
             Field("s", "semantics", "what it means: an end, a wake", "JSON"),
-            Field("r", "run", "the run that it is of: `<ms since its claim> <attempt> <owner> <release>`", "words"),
         ),
     ),
+    Fields("copy:<pid>", _STARTED),
     Fields("inbox:<sid>", (Field("k", "kind", "wake, input, command or follow_on"),)),
     Fields(
         "told:<tailer>",

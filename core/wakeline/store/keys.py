@@ -49,7 +49,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily(
         "copy:<pid>",
         "stream",
-        "the log while a script copies it, which is shorter than what the server preallocates",
+        "the log while a script copies it, or the first event of several: a copy is as long as what it says",
         "process",
         "the same script",
     ),

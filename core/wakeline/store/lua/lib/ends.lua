@@ -83,6 +83,9 @@ local function forget_waits(pid)
   for i = 1, #found, 1000 do call('HDEL', proc_key(pid), unpack(found, i, math.min(i + 999, #found))) end
 end
 
+-- Marks of its runs, its waits and the lines that it stood in.
+local GONE_WITH_ITS_END = { 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr', 'sr', 'tr', 'tl' }
+
 -- The terminal event and everything that follows from it, exactly once. `output` is the await output as JSON, `text`
 -- the wake's input as a JSON string.
 -- `mark`: what tells a resend of this very end.
@@ -90,22 +93,29 @@ local function finish(pid, p, status, output, text, mark)
   local event_type, key = 'process.' .. status, proc_key(pid)
   -- Its first run may be its last: both events are written at once then, and the record once.
   local began, run = p.st == 'running' and p.k ~= 'x' and not p.fs, run_of(p)
-  local seq = int(call('HINCRBY', key, 'seq', began and 2 or 1))
-  if began then write_event(pid, int(seq - 1), 'process.started', '{}', nil, nil, run) end
-  write_event(pid, seq, event_type, '{"await_output":' .. output .. '}', nil, nil, run)
+  local unheard = began and run and p.seq == '0'
+  local seq, payload = int(num(p.seq, 0) + (began and 2 or 1)), '{"await_output":' .. output .. '}'
+  if unheard then
+    logs.write_whole(pid, event_type, payload, run)
+  else
+    if began then write_event(pid, int(seq - 1), 'process.started', '{}', nil, nil, run) end
+    write_event(pid, seq, event_type, payload, nil, nil, run)
+  end
   if p.tl then tails.ended(pid, p.tl, seq, p.inc, output) end
   leave_owner(pid, p, status == 'completed' and 'successful' or 'failed')
-  -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell.
-  local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid,
-    ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
+  -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell. What has no
+  -- event yet got no signal, asked nothing and started no child.
+  local waits, waiters = ns .. 'waits:' .. pid, ns .. 'waiters:' .. pid
+  local involved = (unheard and call('EXISTS', waits, waiters) or call('EXISTS', waits, waiters, ns .. 'mail:' .. pid,
+    ns .. 'closed:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid)) > 0
   leave_lines(pid, p)
   misfits.clear(pid, p)
-  unset(pid, p, 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr', 'sr', 'tr', 'tl')
+  unset_all(pid, p, GONE_WITH_ITS_END)
   if involved then forget_waits(pid) end
-  local last = { 'st', status, 'sn', int(now), 'ua', int(now) }
-  if began then last[7], last[8] = 'fs', '1' end
-  if mark then last[#last + 1], last[#last + 2] = 'fin', mark end
-  call('HSET', key, unpack(last))
+  local at, more, n = int(now), {}, 0
+  if began then more[1], more[2], n = 'fs', '1', 2 end
+  if mark then more[n + 1], more[n + 2] = 'fin', mark end
+  call('HSET', key, 'st', status, 'seq', seq, 'sn', at, 'ua', at, unpack(more))
   -- A running process with neither a bound nor a cancel has no timer.
   if p.st ~= 'running' or p.cr or p.dl or p.to or p.qt then
     call('ZREM', ns .. 'timers', TIMER.grace .. pid, TIMER.offer .. pid, TIMER.deadline .. pid,
@@ -127,7 +137,7 @@ local function finish(pid, p, status, output, text, mark)
   if involved then end_children(pid) end
   if p.pe == '1' then leave_parent(pid, p.pa) end
   if p.sid then turns.settle(pid, p, status, output) end
-  compact(pid, p)
+  if not unheard then compact(pid, p) end
   return seq
 end
 

@@ -28,6 +28,46 @@ local function append(pid, p, event_type, payload, replay_key, semantics, run)
   return p.seq
 end
 
+-- The log of a process that ends with its first run and has no event yet. A copy of a stream is as long as its content,
+-- and grows by what is added. So the first event is copied, as it is the same for all that were claimed together and
+-- end together. So is the whole log of one that ended alike.
+local logs = {}
+local ALIKE = 256 -- a longer payload is hardly that of another one, too
+local apart -- whether a copy grows alone: in fakeredis all copies of a stream are the same one
+local first_of, log_of, copied
+at_begin[#at_begin + 1] = function() first_of, log_of, copied = {}, {}, {} end
+
+-- A stream with the first event of a run; it goes when the script ends.
+local function first_event(pid, run)
+  local first = first_of[run]
+  if first and apart == nil then apart = call('XLEN', first) == 1 end
+  if first and apart then return first end
+  first = ns .. 'copy:' .. pid -- a family of its own: behind the id, any text may be another process's id
+  local function write() call('XADD', first, '1-0', 't', 'process.started', 'p', '{}', 'at', int(now), 'r', run) end
+  if not pcall(write) then
+    call('DEL', first) -- a script left it that was refused a command
+    write()
+  end
+  first_of[run], copied[#copied + 1] = first, first
+  return first
+end
+
+-- `run`: which one; the process has one.
+function logs.write_whole(pid, event_type, payload, run)
+  local log = ns .. 'events:' .. pid
+  local alike = #payload <= ALIKE and run .. event_type .. payload
+  if alike and log_of[alike] and call('COPY', log_of[alike], log) == 1 then return end
+  if call('COPY', first_event(pid, run), log) == 0 then
+    write_event(pid, '1', 'process.started', '{}', nil, nil, run) -- something is there: the server says what
+  end
+  write_event(pid, '2', event_type, payload, nil, nil, run)
+  if alike then log_of[alike] = log end
+end
+
+at_end[#at_end + 1] = function()
+  if #copied > 0 then call('DEL', unpack(copied)) end
+end
+
 -- Why a process was asked to end, as its sender said it.
 local function cancel_reason(pid)
   local seq = call('HGET', ns .. 'replay:' .. pid, 'cancel')

@@ -28,7 +28,11 @@ end
 
 -- What the fence of a run and its rows look at, for scripts that write nothing else: most steps of most bodies.
 local function load_run(pid)
-  return fields(proc_key(pid), 'st', 'inc', 'ep', 'cl', 'fs', 'at', 'ls', 'cr', 'mf', 'tl', 'jb')
+  local v = call('HMGET', proc_key(pid), 'st', 'inc', 'ep', 'cl', 'jb', 'fs', 'at', 'ls', 'mf', 'cr', 'tl')
+  return {
+    st = v[1] or nil, inc = v[2] or nil, ep = v[3] or nil, cl = v[4] or nil, jb = v[5] or nil, fs = v[6] or nil,
+    at = v[7] or nil, ls = v[8] or nil, mf = v[9] or nil, cr = v[10] or nil, tl = v[11] or nil,
+  }
 end
 
 -- The fence (races 12 and 13): incarnation, epoch and claim id must all be those of the run that holds the process now.
@@ -54,10 +58,15 @@ local function holds(p, f, rows)
 end
 
 -- Removes those of the fields that the record had when `p` was loaded.
-local function unset(pid, p, ...)
-  local there = {}
-  for _, field in ipairs({ ... }) do
-    if p[field] then there[#there + 1] = field end
+local function unset_all(pid, p, names)
+  local there, n = {}, 0
+  for i = 1, #names do
+    if p[names[i]] then
+      n = n + 1
+      there[n] = names[i]
+    end
   end
-  if #there > 0 then call('HDEL', proc_key(pid), unpack(there)) end
+  if n > 0 then call('HDEL', proc_key(pid), unpack(there)) end
 end
+
+local function unset(pid, p, ...) unset_all(pid, p, { ... }) end

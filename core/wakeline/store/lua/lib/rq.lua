@@ -28,25 +28,34 @@ function executions.busy(owner)
   if call('EXISTS', rq .. ':worker:' .. owner) == 1 then call('HSET', rq .. ':worker:' .. owner, 'state', 'busy') end
 end
 
--- RQ's view of a run that is over. The worker's counters are written once for all runs that a script ends. `outcome` is
--- 'successful', 'failed', or nil where neither counter moves (lost, handed back).
-local ended_under
+-- RQ's view of a run that is over. What is of all runs that a script ends is written once. `outcome` is 'successful',
+-- 'failed', or nil where neither counter moves (lost, handed back: its worker may be gone, and with it the list of its
+-- executions).
+local ended_under, jobs_over
 function executions.finish(pid, p, outcome)
   local id, worker = doorbell.id(pid, p.ep, p.rw), rq .. ':worker:' .. p.ow
   local composite = id .. ':' .. p.cl
-  call('DEL', rq .. ':job:' .. id, rq .. ':execution:' .. composite, rq .. ':executions:' .. id)
+  local ended = ended_under[worker]
+  if not ended then
+    ended = { time = 0, successful = 0, failed = 0, owned = ns .. 'owned:' .. p.ow }
+    ended.shown = call('EXISTS', worker .. ':executions') == 1
+    ended_under[worker] = ended
+  end
+  jobs_over[#jobs_over + 1] = rq .. ':job:' .. id
+  if ended.shown or not outcome then
+    jobs_over[#jobs_over + 1], jobs_over[#jobs_over + 2] = rq .. ':execution:' .. composite, rq .. ':executions:' .. id
+    gather('SREM', worker .. ':executions', composite)
+  end
   gather('ZREM', rq .. ':wip:' .. p.q, composite)
-  gather('SREM', worker .. ':executions', composite)
-  local ended = ended_under[worker] or { time = 0, successful = 0, failed = 0, owned = ns .. 'owned:' .. p.ow }
-  ended_under[worker] = ended
   if outcome then
     ended[outcome] = ended[outcome] + 1
     ended.time = ended.time + now - num(p.ct, now)
   end
 end
 
-at_begin[#at_begin + 1] = function() ended_under, far = {}, nil end
+at_begin[#at_begin + 1] = function() ended_under, jobs_over, far = {}, {}, nil end
 at_end[#at_end + 1] = function()
+  for i = 1, #jobs_over, 1000 do call('DEL', unpack(jobs_over, i, math.min(i + 999, #jobs_over))) end
   for worker, ended in pairs(ended_under) do
     if call('EXISTS', worker) == 1 then
       if ended.successful > 0 then call('HINCRBY', worker, 'successful_job_count', ended.successful) end
