@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from fakeredis._core import Item
 from wakeline.processes.lease import Fence
 from wakeline.store import claims, owners
 from wakeline.store import ends as stored_ends
@@ -379,7 +380,7 @@ class Store:
         with self._lock:
             for key in [key for key in self._keys if b"notify:" in key]:
                 del self._keys[key]
-            kept = dict(self._keys.items())
+            kept = {key: _stored(item) for key, item in self._keys.items()}
         identity = hash((self.world.now(), _plain({key: item.value for key, item in kept.items()})))
         if identity not in self._moments:
             self._moments[identity] = Moment(identity, pickle.dumps((self.world.now(), kept)), View(self.world))
@@ -390,6 +391,16 @@ class Store:
         with self._lock:
             self._keys.clear()
             self._keys.update(kept)
+
+
+def _stored(item: Any) -> Item:
+    """What fakeredis keeps under a key. Behind a COPY it keeps the argument of the command, which knows the whole
+    database."""
+    if isinstance(item, Item):
+        return item
+    stored = Item(item.value)
+    stored.expireat = item.expireat
+    return stored
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,7 @@ from wakeline.store.ends import TurnCommit
 from wakeline.values import to_json
 
 from tests.lua.world import World, ticking
-from tests.races.interleavings import FOR_EVER_MS, GRACE_MS, QUEUE, Explored, Step, Store, _plain
+from tests.races.interleavings import FOR_EVER_MS, GRACE_MS, QUEUE, Explored, Step, Store, _plain, _stored
 from tests.races.sessions import BOT, FAILED
 
 NOTHING = '{"type":"success","value":null}'
@@ -126,7 +126,7 @@ class SessionStore(Store):
         with self._lock:
             for key in [key for key in self._keys if b"notify:" in key]:
                 del self._keys[key]
-            kept = dict(self._keys.items())
+            kept = {key: _stored(item) for key, item in self._keys.items()}
         identity = hash((self.world.now(), _plain({key: item.value for key, item in kept.items()})))
         if identity not in self._moments:
             self._moments[identity] = Moment(identity, pickle.dumps((self.world.now(), kept)), Seen(self.world))  # type: ignore[assignment]
