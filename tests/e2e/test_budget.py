@@ -137,11 +137,11 @@ def cost(world: World, prepare: Callable[[World, int], Prepared]) -> tuple[int, 
 COSTS: dict[Callable[[World, int], Prepared], tuple[int, int]] = {
     starts: (10, 1294),
     bulk_starts: (4, 1110),
-    no_ops: (49, 4060),
-    ten_steps: (103, 8475),
-    parks: (54, 4770),
-    signals: (62, 4756),
-    turns: (107, 6572),
+    no_ops: (48, 3774),
+    ten_steps: (102, 8274),
+    parks: (54, 4640),
+    signals: (61, 4566),
+    turns: (106, 6278),
 }
 """Commands, and bytes of the append-only file: of a unit alone, which shares no command with another one."""
 ABOUT = 0.015
