@@ -514,7 +514,7 @@ def test_race_11_a_cancelled_task_takes_no_signal(world: World, app: App) -> Non
 @fails_without(
     "what was given up before it was opened is not opened",
     "wakeline.run.waits:Waits._open_group",
-    " if wait.slot in self.open]",
+    " if c.slot in self.open]",
     "]",
 )
 def test_race_11_a_gather_given_up_in_the_middle_of_its_opening_leaves_nothing_open(world: World, app: App) -> None:

@@ -83,9 +83,19 @@ async def gather(run: Run, awaited: Sequence[Gathered[Any]], *, timeout: Duratio
     """The results of all children and the answers to all approvals, in order."""
     limit = parse_duration(timeout) if timeout is not None else None
     check_awaited("gather", awaited)
-    calls = [_wait_for(one, limit) for one in awaited]
-    resolutions = await run.waits.for_all(calls) if calls else []
-    return [_answer_of(one, resolution, default) for one, resolution in zip(awaited, resolutions, strict=True)]
+    calls = await run.waits.asked_in_parts(awaited, lambda one: _wait_for(one, limit))
+
+    def answer(i: int, resolution: Resolution) -> tuple[Any, BaseException | None]:
+        try:
+            return _answer_of(awaited[i], resolution, default), None
+        except BaseException as error:  # noqa: BLE001 - raised once all are recorded
+            return None, error
+
+    answers = await run.waits.for_all(calls, answer) if calls else []
+    for _, error in answers:
+        if error is not None:
+            raise error
+    return [value for value, _ in answers]
 
 
 def _wait_for(one: Gathered[Any], limit_ms: int | None) -> WaitCall:

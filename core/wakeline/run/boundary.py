@@ -19,6 +19,7 @@ from typing import Any, TypeVar, cast
 from wakeline.errors import ControlFlow
 from wakeline.processes.failures import Escaped
 from wakeline.run.bridge import Bridge
+from wakeline.run.pacing import AT_ONCE, Pacing
 from wakeline.shown import logger
 from wakeline.tools.tool import current_body, outside_body
 
@@ -89,29 +90,70 @@ async def contained_on_loop(code: Callable[[], Awaitable[T]]) -> T:
         raise Escaped(error) from error
 
 
-class _Carried(Coroutine[Any, Any, Any]):
+class CarriedCode(Coroutine[Any, Any, Any]):
     """A coroutine of a run's task. What would end the event loop leaves it as `Escaped`, and a forked child never
-    leaves it."""
+    leaves it. Beside very many others it waits for its turn. ``_thrown`` is the error that it gets in its turn."""
 
-    def __init__(self, code: Coroutine[Any, Any, Any]) -> None:
+    __slots__ = ("_code", "_here", "_is_placed", "_pacing", "_thrown")
+
+    def __init__(self, code: Coroutine[Any, Any, Any], pacing: Pacing) -> None:
         self._code = code
+        self._pacing = pacing
+        pacing.tasks += 1
+        self._is_placed = False
+        self._thrown: tuple[Any, ...] | None = None
         self._here = os.getpid()
-        self.__qualname__ = getattr(code, "__qualname__", type(code).__name__)
+
+    def __getattr__(self, name: str) -> Any:
+        """For readers of tasks: the name of its code, and where that is."""
+        if name in CarriedCode.__slots__:
+            raise AttributeError(name)
+        return getattr(self._code, name)
 
     def send(self, value: Any) -> Any:
+        if self._is_placed:
+            self._is_placed = False
+            self._pacing.took_place()
+            if self._thrown is not None:
+                return self._throw()
+        elif (self._pacing.tasks > AT_ONCE or self._pacing.behind) and (place := self._pacing.place()) is not None:
+            return self._wait(place)
         try:
             return self._code.send(value)
-        except (SystemExit, KeyboardInterrupt) as error:
-            raise Escaped(error) from error
+        except BaseException as error:
+            self._pacing.tasks -= 1
+            if isinstance(error, SystemExit | KeyboardInterrupt):
+                raise Escaped(error) from error
+            raise
         finally:
             _stay(self._here)
 
     def throw(self, *error: Any) -> Any:
+        self._thrown = error
+        # A cancel does not wait, and there is no other error while it waits.
+        waits = not isinstance(error[0], asyncio.CancelledError)
+        if waits and (self._pacing.tasks > AT_ONCE or self._pacing.behind) and (place := self._pacing.place()):
+            return self._wait(place)
+        if self._is_placed:
+            self._is_placed = False
+            self._pacing.took_place()
+        return self._throw()
+
+    def _wait(self, place: asyncio.Future[None]) -> Any:
+        self._is_placed = True
+        return place.__await__().send(None)  # as if the code awaited it
+
+    def _throw(self) -> Any:
+        error, self._thrown = self._thrown or (), None
         try:
             return self._code.throw(*error)
-        except (SystemExit, KeyboardInterrupt) as escaped:
-            raise Escaped(escaped) from escaped
+        except BaseException as escaped:
+            self._pacing.tasks -= 1
+            if isinstance(escaped, SystemExit | KeyboardInterrupt):
+                raise Escaped(escaped) from escaped
+            raise
         finally:
+            del error  # it holds this frame
             _stay(self._here)
 
     def close(self) -> None:
@@ -126,18 +168,21 @@ def contain_exits(loop: asyncio.AbstractEventLoop) -> None:
     the worker."""
 
     def make(loop: asyncio.AbstractEventLoop, code: Any, **options: Any) -> asyncio.Task[Any]:
-        made: Any = _Carried(code) if current_body.get() is not None and asyncio.iscoroutine(code) else code
+        body = current_body.get()
+        made: Any = body.carried(code) if body is not None and asyncio.iscoroutine(code) else code
         return asyncio.Task(made, loop=loop, **options)
 
     loop.set_task_factory(make)
 
 
-class _Body(_Carried):
+class _Body(CarriedCode):
     """The coroutine of a body, which says when it is over: a callback of its task would need two turns of the loop for
     that, which is 4 % of a no-op."""
 
-    def __init__(self, code: Coroutine[Any, Any, Any], over: Callable[[], None]) -> None:
-        super().__init__(code)
+    __slots__ = ("_over",)
+
+    def __init__(self, code: Coroutine[Any, Any, Any], pacing: Pacing, over: Callable[[], None]) -> None:
+        super().__init__(code, pacing)
         self._over = over
 
     def send(self, value: Any) -> Any:
@@ -155,13 +200,15 @@ class _Body(_Carried):
             raise
 
 
-def begun(code: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, over: Callable[[], None]) -> asyncio.Task[T]:
+def begun(
+    code: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, pacing: Pacing, over: Callable[[], None]
+) -> asyncio.Task[T]:
     """The task of a body. ``over`` is called when its code is over, in the same turn of the loop as the task is done.
 
     From Python 3.12 on it runs at once, up to its first wait, as a task of its own: a body that does not wait needs no
     turn of the loop. Before 3.12 a task cannot begin so.
     """
-    made = cast("Coroutine[Any, Any, T]", _Body(code, over))
+    made = cast("Coroutine[Any, Any, T]", _Body(code, pacing, over))
     if sys.version_info >= (3, 12):
         return asyncio.Task(made, loop=loop, eager_start=True)
     return asyncio.Task(made, loop=loop)

@@ -37,7 +37,7 @@ Writing = Callable[[Callable[[Any], Row]], Awaitable[Any]]
 """A store verb that writes the row of its effect itself. It gets the function that makes a row from an outcome, and
 returns the outcome."""
 AT_ONCE = 256
-"""How many waits or rows one script gets at most."""
+"""How many waits or rows one script gets at most, and how many verbs of one run are on their way to the server."""
 
 
 class Journal:
@@ -66,6 +66,9 @@ class Journal:
         self.side_by_side = 0
         """The number of batches under way. During a batch a blocking body too may have several calls to issue."""
         self._unwritten: list[Row] = []
+        self._room: asyncio.Semaphore | None = None
+        """For verbs that write their rows themselves. Each has its text in memory, so thousands at once need much of
+        it."""
         self.has_acted = False
         """Whether this run has recorded something new, or waits for something new."""
 
@@ -172,6 +175,10 @@ class Journal:
 
     # -- looking up
 
+    def are_new(self, keys: Sequence[str]) -> bool:
+        """Whether calls of these keys are new beyond doubt, and need not be looked for."""
+        return not self._life.stopping and self._life.parking is None and self.replay.is_behind(keys)
+
     async def record_of(self, key: str, envelope: Envelope, digest: str, slot: str = "") -> JournalRow | None:
         """The row of a call, in its turn; None if the call is new and may run. Raises if this run may do nothing any
         more, as after a mismatch."""
@@ -182,7 +189,7 @@ class Journal:
         if life.parking is not None:
             await life.settled()
             life.check()
-        if not slot and self.replay.is_behind(key):
+        if not slot and self.replay.is_behind((key,)):
             return None
         try:
             return await self.replay.lookup(
@@ -267,7 +274,9 @@ class Journal:
     ) -> Any:
         try:
             if write is not None:
-                outcome = await write(row_of)
+                self._room = self._room or asyncio.Semaphore(AT_ONCE)
+                async with self._room:
+                    outcome = await write(row_of)
                 self.has_acted = True
                 row_of(outcome)
                 return outcome

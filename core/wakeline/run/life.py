@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 from wakeline.cancellation import CancellationToken
 from wakeline.errors import Parked, ProcessExecutionUnavailable, Stopped
 from wakeline.processes.misfit import MisfitKind
-from wakeline.run.boundary import begun
+from wakeline.run.boundary import CarriedCode, begun
 from wakeline.run.host import RunState
 from wakeline.run.in_flight import InFlight
+from wakeline.run.pacing import Pacing
 
 T = TypeVar("T")
 
@@ -36,6 +37,9 @@ class Life:
         """Why this code cannot go on with the process."""
         self.cancellation = CancellationToken()
         self.in_flight = InFlight(changed)
+        self.pacing = Pacing()
+        """The tasks of the body, and which of them wait for their turn on the loop."""
+        self.pacing.changed = changed
         self.tasks: set[asyncio.Task[Any]] = set()
         """The tasks that the run itself made beside its body."""
         self.body: asyncio.Task[Any] | None = None
@@ -120,7 +124,7 @@ class Life:
 
     def begin(self, body: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """The task of the body, which may be done when this returns (`boundary.begun`)."""
-        return begun(body, asyncio.get_running_loop(), self._tell)
+        return begun(body, asyncio.get_running_loop(), self.pacing, self._tell)
 
     async def over(self, body: asyncio.Task[Any]) -> None:
         """Returns when the run is over, or the body that it has begun. A run that does not fit is over when what it has
@@ -135,7 +139,8 @@ class Life:
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task that belongs to this run and is cancelled with it."""
-        task = asyncio.get_running_loop().create_task(coroutine)
+        carried: Coroutine[Any, Any, T] = CarriedCode(coroutine, self.pacing)
+        task = asyncio.Task(carried, loop=asyncio.get_running_loop())
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task

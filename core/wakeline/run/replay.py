@@ -17,6 +17,7 @@ from wakeline.engines.registry import ReplayMode
 from wakeline.errors import JournalCorrupt, ReplayConflict, ReplayMismatch
 from wakeline.run.asides import Asides
 from wakeline.run.open_waits import earlier_slots
+from wakeline.run.pacing import Pacing
 from wakeline.run.unasked import Unasked, named
 from wakeline.shown import logger
 from wakeline.store.claims import Claim
@@ -31,13 +32,14 @@ CYCLES = 20
 to rest."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class _Held:
     """A call without a record. ``known``: it is a wait that an earlier run opened, so it is not new. ``gone_s``: how
-    long the body had waited when it gave it up."""
+    long the body had waited when it gave it up. ``woken``: it has to look again whether it is held."""
 
     known: bool
     gone_s: float
+    woken: asyncio.Future[int] | None = None
 
 
 class Replay:
@@ -89,6 +91,10 @@ class Replay:
         self._pump_run = 0
         self._moves = 0
         self._moved: asyncio.Future[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        """Looks whether something moves, while a call is held."""
+        self.pacing = Pacing()
+        """The tasks of the body."""
         self.last_at_ms = 0
         self.next_n = 1 + max((row.n for row in self.rows.values()), default=0)
 
@@ -101,11 +107,11 @@ class Replay:
     @property
     def idle(self) -> bool:
         """True when no call of the body waits for the journal."""
-        return not self._issued and not self._held
+        return not self._issued and not self._held and not self.pacing.behind
 
-    def is_behind(self, key: str) -> bool:
-        """Whether a call of this key is new beyond doubt, because the body has asked for all that was recorded."""
-        return self._left.is_nothing and not self._issued and not self._held and key not in self.rows
+    def is_behind(self, keys: Sequence[str]) -> bool:
+        """Whether calls of these keys are new beyond doubt, because the body has asked for all that was recorded."""
+        return self._left.is_nothing and not self._issued and not self._held and self.rows.keys().isdisjoint(keys)
 
     async def lookup(
         self, key: str, envelope: Envelope, envelope_hash: str, *, alone: bool, slot: str = ""
@@ -168,7 +174,7 @@ class Replay:
         self._move()
         try:
             while self._left.holds(envelope):
-                if not await self._at_rest(alone):
+                if await self._rest(held, alone) != self._moves:
                     continue
                 if held.known:
                     return
@@ -178,13 +184,33 @@ class Replay:
             self._held.remove(held)
             self._move()
 
-    async def _at_rest(self, alone: bool) -> bool:
+    async def _rest(self, held: _Held, alone: bool) -> int:
+        """Returns once nothing moves, with the number of moves until then; or -1 once it may be held no longer."""
+        woken: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        held.woken = woken
+        if self._watch is None or self._watch.done():
+            # One looks for all that are held: if each of thousands did at every turn, they would keep the loop. It is
+            # no task of the body, whose tasks wait for their turn.
+            self._watch = asyncio.Task(self._watch_for_rest(alone), loop=asyncio.get_running_loop())
+        return await woken
+
+    async def _watch_for_rest(self, alone: bool) -> None:
+        while any(held.woken is not None and not held.woken.done() for held in self._held):
+            seen = self._moves
+            if await self._is_still(seen, alone):
+                self._wake(seen)
+
+    def _wake(self, moves: int) -> None:
+        for held in self._held:
+            if held.woken is not None and not held.woken.done():
+                held.woken.set_result(moves)
+
+    async def _is_still(self, seen: int, alone: bool) -> bool:
         """Whether nothing moves: nothing that is ready on the loop, and then, if records are left, nothing within the
         patience."""
-        seen = self._moves
         for _ in range(CYCLES):
             await asyncio.sleep(0)
-            if self._moves != seen or self._issued:
+            if self._moves != seen or self._issued or self.pacing.behind:
                 return False
         if not alone and self._left.are_missing and not self._excused():
             if self._moved is None or self._moved.done():
@@ -194,6 +220,8 @@ class Replay:
 
     def _move(self) -> None:
         self._moves += 1
+        if self._held and self._left.may_hold_less:
+            self._wake(-1)
         if self._moved is not None and not self._moved.done():
             self._moved.set_result(None)
 
@@ -266,7 +294,8 @@ class Replay:
         first = next(iter(self._left.rows))
         if first not in self._issued:
             if cycles:
-                asyncio.get_running_loop().call_soon(self._pump, run, cycles - 1)
+                left = cycles if self.pacing.behind else cycles - 1
+                asyncio.get_running_loop().call_soon(self._pump, run, left)
                 return
             # The body does not ask for it now, because it waits for something outside the journal. The oldest one that
             # it asks for comes first.
@@ -305,7 +334,7 @@ class Replay:
         self._had.add(key)
         self.last_at_ms = max(self.last_at_ms, row.at_ms)
         self.next_n = max(self.next_n, row.n + 1)
-        return Row(key, row.to_json(), slots, there=there)
+        return Row(key, "", slots, there=there, late=row) if slots else Row(key, row.to_json())
 
     def unmade(self, key: str) -> None:
         """Notes that the effect of this key was not recorded after all."""

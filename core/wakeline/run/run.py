@@ -6,7 +6,7 @@ Invariant: the process parks only while only unresolved waits are outstanding. F
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import cached_property, partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from wakeline.names import child_id
 from wakeline.processes.registration import Registration
 from wakeline.run.activity import Activities
 from wakeline.run.asides import Asides
-from wakeline.run.boundary import invoked
+from wakeline.run.boundary import CarriedCode, invoked
 from wakeline.run.bridge import Bridge
 from wakeline.run.defers import Defers
 from wakeline.run.dispatch import ToolDispatch
@@ -109,7 +109,7 @@ class Run:
             instruments=self.instruments,
             blocking=bridge is not None,
         )
-        replay.note = self.journal.note
+        replay.note, replay.pacing = self.journal.note, self.life.pacing
         self._waits: Waits | None = None
         self.awaits_children = claim.awaits_children
         """Whether it ever started a child that its end has to wait for."""
@@ -255,6 +255,10 @@ class Run:
     def facts(self) -> dict[str, Any]:
         """What a log entry says of the run: the facts of its claim, and the effect whose code runs here."""
         return log_facts(self.claim)
+
+    def carried(self, code: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+        """The coroutine of a task that its body makes."""
+        return CarriedCode(code, self.life.pacing)
 
     def child_id(self, key: str) -> str:
         """The id of the child that this run starts under a replay key."""

@@ -76,6 +76,11 @@ class Unasked:
             )
         return bool(self.rows or self._slots)
 
+    @property
+    def may_hold_less(self) -> bool:
+        """Whether a new effect that had to wait may have to no longer."""
+        return self._is_let_go or not (self.rows or self._slots)
+
     def issued(self, key: str) -> None:
         """Notes that the body asks for this one."""
         self._issued.add(key)

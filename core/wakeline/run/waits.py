@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from pydantic import TypeAdapter
@@ -41,6 +41,8 @@ from wakeline.waits.identity import WaitIdentity, key_id
 from wakeline.waits.kinds import kind_of
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut, resolution_of
 
+R = TypeVar("R")
+T = TypeVar("T")
 MOST_READ = 4096
 """How many slots one look reads at most."""
 
@@ -95,6 +97,10 @@ class WaitCall:
         return Wait(self.slot, self.key, group, t.kind, *bounds, t.schema, t.also, t.event)
 
 
+def _resolution(_: int, resolution: Resolution) -> Any:
+    return resolution
+
+
 class Waits:
     """The waits of one run. ``open`` is what its body waits for now. ``timer`` is called with every moment (ms) at
     which one is due."""
@@ -144,21 +150,33 @@ class Waits:
             key or self._journal.key_of(envelope, digest), envelope, digest, target, self.slot_of(target.identity)
         )
 
-    async def for_all(self, calls: Sequence[WaitCall]) -> list[Resolution]:
-        """Waits for all (one group: one resume); returns the resolutions in order. The process parks when nothing else
-        is going on.
+    async def asked_in_parts(self, awaited: Sequence[T], call: Callable[[T], WaitCall]) -> list[WaitCall]:
+        """The waits for many things; the loop goes on meanwhile."""
+        return await self._life.pacing.each(awaited, call)
 
-        If it is given up (its task is cancelled while the run goes on), it closes its slots, so an abandoned wait
-        swallows no signal.
+    @overload
+    async def for_all(self, calls: Sequence[WaitCall]) -> list[Resolution]: ...
+    @overload
+    async def for_all(self, calls: Sequence[WaitCall], read: Callable[[int, Resolution], R]) -> list[R]: ...
+    async def for_all(
+        self, calls: Sequence[WaitCall], read: Callable[[int, Resolution], Any] = _resolution
+    ) -> list[Any]:
+        """Waits for all (one group: one resume); returns what ``read`` makes of their resolutions, in order. The
+        process parks when nothing else is going on.
+
+        ``read`` gets the number of a call, and must not raise. If the wait is given up (its task is cancelled while the
+        run goes on), it closes its slots, so an abandoned wait swallows no signal.
         """
         journal, life = self._journal, self._life
         place, handled = journal.asides.place(), being_handled()
-        slots, texts, since = [c.slot for c in calls], dict[str, str](), dict[str, int | None]()
+        slots, values, since = [c.slot for c in calls], list[Any](), dict[str, int | None]()
+        out: list[Any] = []
         journal.replay.waits_for(slots)
         self.asked.difference_update(slots)
         with journal.giving_up(calls[0].key), self.open.asked(slots, self._give_up):
             rows = await self._records_of(calls)
             missing = [c for c, row in zip(calls, rows, strict=True) if row is None]
+            texts: dict[str, str] = {}
             if missing:
                 life.check()
                 await journal.check_sound(handled)
@@ -167,12 +185,18 @@ class Waits:
             for call in missing:
                 if MARK in texts[call.slot]:
                     await self._passing.take_over(texts[call.slot], call.target.kind)
-        out: list[Resolution] = []
-        for call, row in zip(calls, rows, strict=True):
+
+            def resolved(i: int) -> Any:
+                row = rows[i]
+                values.append(from_json(texts[calls[i].slot]) if row is None else row.deliver())
+                return read(i, resolution_of(values[i]))
+
+            # What takes time comes before the first row: once one is made, the wait can no longer be given up.
+            out = await life.pacing.each(range(len(calls)), resolved)
+        for call, row, value in zip(calls, rows, values, strict=True):
             if row is None:
                 # The row travels with the run's next write. Until then the slot keeps its resolution, so nothing can be
                 # lost.
-                value = from_json(texts[call.slot])
                 slot = call.slot
                 journal.note(
                     journal.row_of(
@@ -186,15 +210,14 @@ class Waits:
                         begun_ms=since[slot],
                     )
                 )
-                out.append(resolution_of(value))
-                for read in child_read(call, out[-1]):
-                    journal.note(read)
-            else:
-                out.append(resolution_of(row.deliver()))
+                for read_child in child_read(call, value):
+                    journal.note(read_child)
         await journal.write_ahead()
         return out
 
     async def _records_of(self, calls: Sequence[WaitCall]) -> Sequence[JournalRow | None]:
+        if self._journal.are_new([c.key for c in calls]):
+            return [None] * len(calls)
         looks = [self._journal.record_of(c.key, c.envelope, c.digest, c.slot) for c in calls]
         # Most wait for one thing, and a task for its look takes a twentieth of a resume.
         return [await looks[0]] if len(looks) == 1 else await asyncio.gather(*looks)
@@ -217,12 +240,12 @@ class Waits:
     async def _open_group(self, calls: Sequence[WaitCall]) -> None:
         """Opens a group in a task of the run. If the waiting task gives up, the reply still serves others that share a
         slot with it."""
-        groups = self.open.group([c.slot for c in calls])
-        waits = [c.wire(groups[c.slot]) for c in calls]
+        slots = [c.slot for c in calls]
+        groups = self.open.group(slots)
         try:
-            for start in range(0, len(waits), AT_ONCE):
+            for start in range(0, len(calls), AT_ONCE):
                 # Not what was given up meanwhile.
-                part = [wait for wait in waits[start : start + AT_ONCE] if wait.slot in self.open]
+                part = [c.wire(groups[c.slot]) for c in calls[start : start + AT_ONCE] if c.slot in self.open]
                 if not part:
                     continue
                 found = await self._store.execute(open_waits(self._claim.fence, part, self._journal.take_unwritten()))
@@ -230,9 +253,7 @@ class Waits:
                     due_ms = self.open.told(wait, opened)
                     if due_ms is not None:
                         self._timer(due_ms)
-            self._journal.has_acted = self._journal.has_acted or any(
-                wait.slot not in self._claim.slots for wait in waits
-            )
+            self._journal.has_acted = self._journal.has_acted or any(slot not in self._claim.slots for slot in slots)
             if self._instruments.points:
                 self._instruments.point(Phase.wait_opened, self._claim.process_id)
         except asyncio.CancelledError:
@@ -240,7 +261,7 @@ class Waits:
         except LeaseLost:
             self._life.lost()
         except BaseException as error:  # noqa: BLE001 - what waits raises it
-            self.open.fail([wait.slot for wait in waits], error)
+            self.open.fail(slots, error)
         finally:
             self._life.in_flight.end()
 
@@ -287,12 +308,13 @@ class Waits:
                 self.open.resolve(slot, text)
 
 
-def child_read(call: WaitCall, resolution: Resolution) -> list[Row]:
+def child_read(call: WaitCall, value: Any) -> list[Row]:
     """Notes that a child was read that was awaited under another key than its own, so retention no longer keeps it for
-    this parent."""
+    this parent. ``value`` is the resolution as JSON data."""
+    if not call.target.child_incarnation or value["status"] != "ok":
+        return []
     _, child = kind_of(call.target.kind)
-    read = call.target.child_incarnation and isinstance(resolution, Ok) and call.key != f"result:{child}"
-    return [Row(f"@read:{child}", "1")] if read else []
+    return [Row(f"@read:{child}", "1")] if call.key != f"result:{child}" else []
 
 
 def settle(what: str, resolution: Resolution, kind: Any, default: Any = MISSING) -> Any:

@@ -190,7 +190,8 @@ class AsyncStore(AwaitedWatching):
             prepared = Prepared.of(await self.run(stand_ins.replaced(call, self.blobs)))
         self._queue.append((prepared, future))
         if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.create_task(self._flush())
+            # No task of the body that asks: it serves all bodies.
+            self._flushing = asyncio.Task(self._flush(), loop=asyncio.get_running_loop())
         reply = await future
         if call.brings and stand_ins.stands_in(reply):
             reply = await self.run(call.brings(self.blobs, reply))

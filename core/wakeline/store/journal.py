@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wakeline.effects.journal import JournalRow
 from wakeline.fixed import fixed
 from wakeline.processes.lease import Fence
 from wakeline.store import stand_ins
@@ -30,13 +31,15 @@ PARTS_OF_ROW = (("o",), ("x",), ("e",))
 class Row:
     """A journal row to write: its replay key, its text, and the slots that it consumed. ``after`` is the text behind
     the gap that the script fills, if there is one. ``there``: the store said that it has these slots, so one that is
-    gone, or has no resolution any more, was lost."""
+    gone, or has no resolution any more, was lost. ``late``: the row whose text is made when it is written, instead of
+    ``text``: a body may get thousands of outcomes in one turn of the loop."""
 
     key: str
     text: str
     slots: tuple[str, ...] = ()
     after: str | None = None
     there: bool = False
+    late: JournalRow | None = None
 
     def opened(self, *, text: bool = False) -> Row:
         """The row with room for what its script fills in at the `GAP` of its outcome: a number or other JSON, or with
@@ -48,7 +51,7 @@ class Row:
     def wire(self) -> dict[str, Any]:
         out: dict[str, Any] = {"k": self.key}
         if self.after is None:
-            out["v"] = self.text
+            out["v"] = self.text if self.late is None else self.late.to_json()
         else:
             out["a"], out["b"] = self.text, self.after
         if self.slots:

@@ -56,6 +56,10 @@ class RunningBody(Protocol):
         """What a log entry says of the run."""
         ...
 
+    def carried(self, code: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+        """The coroutine of a task that the body makes."""
+        ...
+
 
 current_body: ContextVar[RunningBody | None] = ContextVar("wakeline_run", default=None)
 """The run whose body the current code is; None outside of a body, and in the code of a step or a tool."""
