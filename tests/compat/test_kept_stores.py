@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from wakeline import App, Handle
 from wakeline.errors import ProcessCancelled, ProcessFailed
-from wakeline.store import fleet
+from wakeline.observe.processes import ENDED, LIVE
+from wakeline.store import fleet, processes
 from wakeline.store.connection import Backend
 from wakeline.store.formats import SHAPES
 
@@ -83,6 +84,36 @@ def test_a_kept_store_is_listed_before_anything_runs(kept: tuple[World, App, dic
     view = world.do(fleet.read_fleet(app.queues))
     assert (view.format, [row.unread for row in view.queued if row.unread]) == ("1", [])
     assert app.attachments.get(facts["picture"])[:8] == b"\x89PNG\r\n\x00\x01"
+
+
+def test_filters_of_a_kept_store_find_what_they_found_before_anything_was_entered(
+    kept: tuple[World, App, dict[str, Any]],
+) -> None:
+    world, app, facts = kept
+    filters = (
+        {"kind": "order"},
+        {"kind": "tool"},
+        {"kind": "external"},
+        {"kind": "session_turn"},
+        {"session": "clerk/zoe@example.com"},
+        {"waiting": "go"},
+    )
+
+    def found() -> list[set[str]]:
+        return [{row.id for row in app.processes("any", limit=1000, **by)} for by in filters]
+
+    before = found()
+    assert [facts["pushed"] in ids for ids in before] == [False] * 6
+    assert "parked" in before[0] & before[4] & before[5]
+    assert "ci-1" in before[2] & before[4]
+    for status in LIVE + ENDED:
+        for letter in "ksw":
+            assert world.do(processes.index(status, letter)) is False
+    assert len(world.redis.keys(world.key("by:*"))) >= 10
+    assert found() == before
+    finish(*kept)
+    ended = [world.redis.hget(world.key(f"proc:{pid}"), "ix") for pid in ("parked", "ci-1", facts["pushed"])]
+    assert ended == [None] * 3
 
 
 def test_a_kept_store_is_finished(kept: tuple[World, App, dict[str, Any]]) -> None:

@@ -19,6 +19,8 @@ from wakeline.store.connection import UrlBackend
 from wakeline_workers.loop import WorkerLoop
 from wakeline_workers.threads import WorkerThread
 
+from benchmarks.budget import Meter
+
 pytestmark = pytest.mark.real
 HOUSEKEEPING_MS = 60_000
 
@@ -102,6 +104,41 @@ def test_a_verb_is_one_round_trip(app: App, monitor: Monitor, verb: str) -> None
     monitor.sent()
     VERBS[verb](world)
     assert monitor.sent() == ["FCALL"]
+
+
+COPIES = """
+local function call(...) return redis.call(...) end
+local ns, pid, record = ARGV[1], ARGV[2], call('HGETALL', ARGV[1] .. 'proc:' .. ARGV[2])
+local spec, time = call('GET', ns .. 'spec:' .. pid), call('ZSCORE', ns .. 'idx:waiting', pid)
+for n = tonumber(ARGV[3]) + 1, tonumber(ARGV[4]) do
+  call('HSET', ns .. 'proc:copy-' .. n, unpack(record))
+  call('SET', ns .. 'spec:copy-' .. n, spec)
+  call('ZADD', ns .. 'idx:waiting', time, 'copy-' .. n)
+end
+"""
+
+
+def test_a_page_of_a_filter_is_one_script_of_as_many_commands_beside_20_000_as_beside_1_000(app: App) -> None:
+    filters = ({"kind": "tool"}, {"session": "clerk/1"}, {"waiting": "never"}, {"kind": "other", "waiting": "never"})
+    app.session("clerk", "1").create()
+    handle, prefix, meter = app.start(nothing(app)), app.store.address.prefix, Meter(app.store.client)
+    client: Any = app.store.client
+    client.hset(f"{prefix}proc:{handle.id}", mapping={"st": "waiting", "fs": "1", "n:go": "slot", "o:g": "1"})
+    client.zrem(f"{prefix}idx:queued", handle.id)
+    client.zadd(f"{prefix}idx:waiting", {handle.id: 1_700_000_000_000})
+    counts: list[list[int]] = []
+    for copies in ((0, 999), (999, 19_999)):
+        client.eval(COPIES, 1, f"{prefix}meta", prefix, handle.id, *copies)
+        counts.append([])
+        for by in filters:
+            assert app.processes("live", limit=50, **by) == []  # this one enters them
+            before, sent = meter.look(), app.store.sent.counts.copy()
+            assert app.processes("live", limit=50, **by) == []
+            counts[-1].append(meter.look().commands - before.commands)
+            scripts = {name: n - sent.get(name, 0) for name, n in app.store.sent.counts.items()}
+            assert (scripts["process_list"], scripts["process_index"]) == (1, 0)
+    assert counts[0] == counts[1]
+    assert max(counts[0]) <= 20
 
 
 def test_resolving_a_token_is_one_round_trip(app: App, monitor: Monitor) -> None:

@@ -11,12 +11,12 @@ import pytest
 from wakeline.processes.lease import Fence
 from wakeline.processes.limits import Limit
 from wakeline.processes.misfit import Misfit
-from wakeline.store import claims, ends, events, feed, journal, owners, queues, sessions, tails, waits
+from wakeline.store import claims, ends, events, feed, journal, owners, processes, queues, sessions, tails, waits
 from wakeline.store.blocking import SyncStore
 from wakeline.store.journal import Effect, Row
 from wakeline.store.marks import MARKS
 
-from tests.lua.world import BEAT_MS, LEASE_MS, STALE_MS, SUCCESS, World, wait
+from tests.lua.world import BEAT_MS, LEASE_MS, STALE_MS, SUCCESS, WEEK_MS, World, wait
 
 Test = TypeVar("Test", bound=Callable[..., None])
 TESTED: set[str] = set()
@@ -615,6 +615,29 @@ def test_what_is_known_of_an_owner_goes_with_it(world: World) -> None:
     )
     world.do(owners.reap("o1"))
     assert world.redis.exists(world.key("beats"), world.key("leases")) == 0
+
+
+@of("proc:<pid> ix, by:<status>:<filter>:<value>")
+@pytest.mark.parametrize("how", ["claim", "end", "prune"])
+def test_the_indices_that_a_list_finds_a_process_in_are_those_of_its_status(world: World, how: str) -> None:
+    world.start()
+    if how == "prune":
+        world.finish(fence=world.claim())
+    world.pass_ms(1_000)
+    assert not world.do(processes.index("completed" if how == "prune" else "queued", "k"))
+    assert len(world.redis.keys(world.key("by:*"))) == 1
+    match how:
+        case "claim":
+            world.claim()
+        case "end":
+            world.cancel(grace_ms=0)
+            world.pass_ms(1)
+            world.tick()
+            assert world.status() == "cancelled"
+        case _:
+            world.pass_ms(WEEK_MS + 1)
+            assert world.tick().pruned == 1
+    assert (world.field("ix"), world.redis.keys(world.key("by:*"))) == (None, [])
 
 
 @of("notify:<owner> lost, cancel, slot")

@@ -292,6 +292,7 @@ def test_scripts_that_write_what_nobody_counts_on_are_these() -> None:
         "client_look",
         "namespace_open",
         "namespace_probe",
+        "process_index",
         "queue_take",
         "rewind_tell",
         "session_follow",

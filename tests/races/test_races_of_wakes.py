@@ -286,7 +286,7 @@ def test_wake_race_16_an_entry_that_a_turn_has_is_not_offered_again(world: World
 @fails_without(
     "an arrival puts a turn off that waits for more",
     "lib/inbox.lua",
-    "    call('ZADD', ns .. 'timers', due, TIMER.offer .. s.turn)\n",
+    "    call('ZADD', ns .. 'timers', int(due), TIMER.offer .. s.turn)\n",
 )
 @fails_without(
     "a turn of an agent that debounces waits for its due time",

@@ -159,10 +159,15 @@ def test_limit_golden_vectors(body: str, own: str | None, limit: str) -> None:
 def test_every_key_has_one_id_at_its_end_or_is_listed_with_a_joint() -> None:
     patterns = [family.pattern for family in (*TABLE, *RQ_TABLE) if "<" in family.pattern]
     several = [pattern for pattern in patterns if pattern.count("<") > 1 or not pattern.endswith(">")]
-    # An owner is `o_` and letters; a doorbell has no colon.
-    assert several == ["execution:<doorbell>:<claim>", "worker:<owner>:executions"]
+    # An owner is `o_` and letters; a doorbell has no colon; a status is a word and a filter a letter.
+    assert several == [
+        "by:<status>:<filter>:<value>",
+        "execution:<doorbell>:<claim>",
+        "worker:<owner>:executions",
+    ]
     assert {joint.made.split(",")[0] for joint in JOINTS} >= {
         "{<namespace>}:<family>:<id>",
         "<doorbell>:<claim>",
         "<agent>/<key>",
+        "<status>:<filter>:<value>",
     }

@@ -90,6 +90,7 @@ PROCESS = (
     Field("uf", "round", "releases that looked at it in this round: `,<release>,<release>,`", "words"),
     Field("ur", "unread", "what of it the worker that took it last could not read"),
     Field("tl", "tailers", "the tailers that are told of its end; with `+` those that are told of each event", "words"),
+    Field("ix", "entered", "the indices of filters that it was entered into: its status then, and words", "words"),
     Field("fin", "end_mark", "by what a resend of its end is known: `<status>:<hash>`"),
     Field("o:<group>", "open_waits", "how many waits of the group are open", "number"),
     Field("n:<signal>", "waits_for", "slots of open waits for the signal, oldest first, with commas", "ids"),
@@ -304,6 +305,10 @@ HASHES: tuple[Fields, ...] = (
             Field("back", "gone_back", "the store lost its tail", "flag"),
             Field("by:<client>", "client", "a client that has said so", "flag"),
         ),
+    ),
+    Fields(
+        "indexed",
+        (Field("<status>:<filter>", "reach", "up to which time it has all, how many, and the last one", "words"),),
     ),
     Fields("meta", META),
     Fields("rq:job:<doorbell>", (

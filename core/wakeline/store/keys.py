@@ -426,6 +426,14 @@ TABLE: tuple[KeyFamily, ...] = (
         "next transition, prune",
     ),
     KeyFamily(
+        "by:<status>:<filter>:<value>",
+        "zset",
+        "processes of a status that a filter of a list finds, by time: k: kind, s: session, p: parent, w: awaited signal (ADR 17)",
+        "fleet",
+        "next transition, prune; of one that a release before moved a list that meets it",
+    ),
+    KeyFamily("indexed", "hash", "how far the index of each status and filter reaches", "namespace", "never"),
+    KeyFamily(
         "idx:approvals",
         "zset",
         "slots of approvals that can be answered, by when they were asked",
@@ -559,6 +567,11 @@ JOINTS: tuple[Joint, ...] = (
     ),
     Joint("<n>, <n>:<letter>, co:<key>, key:<key>", "an entry's number is digits", "wakes:<sid>"),
     Joint("<id>, <id>:<letter>", "a subscription's id is sub: and 24 hex digits", "subs:<source>"),
+    Joint(
+        "<status>:<filter>:<value>",
+        "statuses are fixed words and filters letters; a value may hold anything, and an engine's begins with e:",
+        "by:<status>:<filter>:<value>",
+    ),
     Joint("<name>:<sequence>", "no signal's name has a colon", "mail:<pid>"),
     Joint("<word> <word>", "ids as words: a blank, # or % in one is %20, %23 or %25", "names.word"),
 )

@@ -80,6 +80,11 @@ MARKS: tuple[Mark, ...] = (
         "a take with a free child, reap",
     ),
     Mark("given <pid>", "a place or cell was given and not taken", "the claim; the tick, a second later at most"),
+    Mark(
+        "proc:<pid> ix, by:<status>:<filter>:<value>",
+        "a list finds it by a filter",
+        "its next status, its prune; lists check what they find against the record",
+    ),
     Mark("proc:<pid> cr", "its cancel was requested", "nothing: it is of the process, over all its runs"),
     Mark(
         "timers a:<pid>",

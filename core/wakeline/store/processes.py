@@ -139,6 +139,10 @@ class ListPage:
     now_ms: int = 0
     scores: tuple[str, ...] = ()
     """The place of each row in the list of its status."""
+    behind: str = ""
+    """The filter whose index is far behind in the status in which the next page begins."""
+    stale: Sequence[Sequence[str]] = ()
+    """What an index has and should not: status, word, process."""
 
 
 def _row_of(row: Reply) -> ProcessRow:
@@ -176,9 +180,17 @@ def list_page(
 
     def decode(reply: Reply) -> ListPage:
         rows = tuple(_row_of(r) for r in reply[0])
-        return ListPage(rows, reply[1], reply[2], int(reply[3]), int(reply[4]), tuple(str(r[3]) for r in reply[0]))
+        scores = tuple(str(r[3]) for r in reply[0])
+        return ListPage(rows, reply[1], reply[2], int(reply[3]), int(reply[4]), scores, reply[5], reply[6])
 
     return Call("process_list", args, decode, about=(session_id,) if session_id else ())
+
+
+def index(status: str, behind: str, stale: Sequence[Sequence[str]] = ()) -> Call[bool]:
+    """Enter some more processes of a status into the index of a filter (as a `ListPage` names it, '' for none), and
+    remove what is stale. Returns whether more are to be entered."""
+    args = {"status": status, "filter": behind or None, "stale": list(stale) or None}
+    return Call("process_index", args, lambda reply: reply == "1")
 
 
 def list_ids(status: str, *, offset: int, limit: int) -> Call[list[tuple[str, int]]]:

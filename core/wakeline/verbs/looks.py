@@ -1,6 +1,7 @@
 """Verbs that only look: status, result, events, lists.
 
-Invariant: nothing here writes. A wait reads the state again after each hint of a change.
+Invariant: nothing here writes but what makes later looks shorter (ADR 17). A wait reads the state again after each hint
+of a change.
 """
 
 from __future__ import annotations
@@ -8,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from wakeline.errors import InvalidArguments, ProcessNoLongerRetained, ProcessNotFound, WaitTimeout
+from wakeline.errors import (
+    InvalidArguments,
+    ProcessNoLongerRetained,
+    ProcessNotFound,
+    RedisRefused,
+    StoreOutOfMemory,
+    WaitTimeout,
+    WritesRefused,
+)
 from wakeline.names import called, check_name, check_signal_name, split_session_id
 from wakeline.observe.effects import EffectView, effect_view, effects_of
 from wakeline.observe.events import EventPage, EventView, event_view
@@ -19,6 +28,7 @@ from wakeline.observe.waits import ProcessWait, waits_with_process
 from wakeline.pages import Page, first_of, no_place, place_of
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import AwaitOutput, from_data, output_of, raise_for
+from wakeline.shown import logger
 from wakeline.store import entries, journal, processes, queues
 from wakeline.store.calls import Change, Program
 from wakeline.store.tails import ToldEnd
@@ -26,6 +36,7 @@ from wakeline.tools.tool import Duration
 from wakeline.values import check_number, parse_duration
 from wakeline.verbs.caller import Caller
 
+log = logger("wakeline.verbs")
 R = TypeVar("R")
 S = TypeVar("S", bound=Status)
 EVENTS_AT_ONCE = 256
@@ -180,6 +191,15 @@ def listed(
     return found
 
 
+def _indexed(status: str, behind: str, stale: Sequence[Sequence[str]]) -> Program[None]:
+    """What lists look in is brought up to date, in slices. The list is right without it, and longer on its way."""
+    try:
+        while (yield processes.index(status, behind, stale)):
+            stale = ()
+    except (WritesRefused, StoreOutOfMemory, RedisRefused) as refused:
+        log.debug("an index of filters is not written: %s", refused)
+
+
 def page(
     statuses: Sequence[str],
     *,
@@ -217,8 +237,11 @@ def page(
             if row.process_id not in found:
                 found[row.process_id] = (status_of(row, page.now_ms), row.registration.queue)
                 places.append(f"{row.status}:{at}:{row.process_id}")
+        if page.score:
+            statuses, score, member = statuses[page.done :], page.score, page.member
+        if page.stale or (page.score and page.behind):
+            yield from _indexed(statuses[0], page.behind, page.stale)
         if not page.score:
             break
-        statuses, score, member = statuses[page.done :], page.score, page.member
     shown = yield from _held_up(list(found.values()))
     return first_of(shown, limit, places)

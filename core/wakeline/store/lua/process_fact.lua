@@ -1,5 +1,5 @@
 -- Purpose: write a lifecycle fact of a process that is not its end: an external reference or a new wake target.
--- Include: base log process entries
+-- Include: base filters log process entries
 -- ARGV: pid, fact (external_ref|retarget), payload (JSON), sid? (new target, absent = none)
 -- Reply: {'written', sequence} | {'gone', sid, deleted at} | {'same'} | {'conflict', existing} | {'terminal', status} |
 --        not_found | pruned
@@ -31,4 +31,5 @@ if p.ws and not call('HGET', ns .. 'sess:' .. p.ws, 'ag') then
   end
 end
 if a.sid then call('HSET', proc_key(a.pid), 'ws', a.sid) else call('HDEL', proc_key(a.pid), 'ws') end
+filters.renew(a.pid, 's')
 return { 'written', append(a.pid, p, 'process.retargeted', a.payload) }

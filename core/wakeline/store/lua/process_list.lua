@@ -1,44 +1,83 @@
 -- Purpose: one page of processes of some statuses, newest first within each.
--- Include: base
+-- Include: base filters
 -- ARGV: statuses, limit, score ('+inf' or where the last page ended in the first of the statuses), member ('' or the
 --       last id of that score), kind?, engine? (its name), sid?, waiting? (signal name), parent?
 -- Reply: {rows [pid, fields, spec, its time in the list of its status]*, next score or '', next member, how many of the
---        statuses are done, now}; a page may hold fewer rows than the limit while more follow. That time is when a
---        queued process is offered to workers
+--        statuses are done, now, the filter whose index is far behind in the next of the statuses or '', what an index
+--        has and should not [status, word, pid]*}; a page may hold fewer rows than the limit while more follow. That
+--        time is when a queued process is offered to workers
 -- Atomic because a process that goes from one status to another between two looks would be in neither.
-local rows, seen = {}, 0
-local score, member = a.score, a.member
+local rows, stale, seen = {}, {}, 0
+local time, name = a.score, a.member
+local letter, words = filters.lead(a)
+local narrowed = letter or a.kind
 
-local function consider(pid, time)
-  local p = fields(proc_key(pid), 'k', 'sid', 'ws', 'pa')
-  local keep = p.k and (not a.kind or p.k == a.kind) and (not a.sid or p.ws == a.sid or p.sid == a.sid)
-    and (not a.parent or p.pa == a.parent)
-  -- The input may be of any size; an engine's name stands at its beginning.
-  if keep and a.engine then
-    local sought = '"input":{"type":"engine","kind":' .. quote(a.engine)
-    keep = string.find(call('GETRANGE', ns .. 'spec:' .. pid, 0, 1023), sought, 1, true)
+local function is_full() return #rows >= a.limit or seen >= BOUND end
+
+local function look_at(pid, at)
+  seen, time, name = seen + 1, at, pid
+  local p = filters.read(pid)
+  if filters.fits(pid, p, a) then
+    rows[#rows + 1] = { pid, call('HGETALL', proc_key(pid)), call('GET', ns .. 'spec:' .. pid) or '', at }
   end
-  if keep and a.waiting then
-    local open = fields(proc_key(pid), 'n:' .. a.waiting, 'l:' .. a.waiting)
-    local link = open['l:' .. a.waiting] -- it may wait for the signal under another of its names
-    keep = open['n:' .. a.waiting] or (link and call('HEXISTS', proc_key(pid), 'n:' .. link) == 1)
+end
+
+-- Those from a place on, down to where the index of the filter has all: `below` of them.
+local function scan(index, below)
+  local rank = name == '' and call('ZCARD', index) or filters.before(index, time, name)
+  while rank > below and not is_full() do
+    local most = math.min(rank - below, BOUND - seen, narrowed and BOUND or a.limit - #rows)
+    local page = call('ZRANGE', index, int(rank - most), int(rank - 1), 'WITHSCORES')
+    for i = #page - 1, 1, -2 do
+      if is_full() then return end
+      look_at(page[i], page[i + 1])
+    end
+    rank = rank - most
   end
-  if keep then
-    rows[#rows + 1] = { pid, call('HGETALL', proc_key(pid)), call('GET', ns .. 'spec:' .. pid) or '', time }
-  end
+end
+
+-- The latest of an index that are behind the place and before `bound`.
+local function latest(found, index, word_of, bound)
+  local rank = (name == '' or tonumber(time) >= bound) and call('ZCOUNT', index, '-inf', '(' .. int(bound))
+    or filters.before(index, time, name)
+  local page = rank > 0 and call('ZRANGE', index, int(math.max(0, rank - BOUND + seen)), int(rank - 1), 'WITHSCORES')
+  for i = 1, page and #page or 0, 2 do found[#found + 1] = { page[i], page[i + 1], word_of } end
+end
+
+local function look_up(status, bound)
+  repeat
+    local found = {}
+    for _, one in ipairs(words) do latest(found, filters.index(status, one), one, bound) end
+    table.sort(found, function(x, y)
+      if x[2] ~= y[2] then return tonumber(x[2]) > tonumber(y[2]) end
+      return filters.is_less(y[1], x[1])
+    end)
+    for _, one in ipairs(found) do
+      if is_full() then return end
+      local at = call('ZSCORE', ns .. 'idx:' .. status, one[1])
+      if at and tonumber(at) < bound then
+        look_at(one[1], one[2])
+      else
+        seen, time, name = seen + 1, one[2], one[1]
+        if not at then stale[#stale + 1] = { status, one[3], one[1] } end
+      end
+    end
+  until #found == 0
 end
 
 for done, status in ipairs(a.statuses) do
-  local page =
-    call('ZREVRANGEBYSCORE', ns .. 'idx:' .. status, score, '-inf', 'WITHSCORES', 'LIMIT', '0', int(BOUND * 2))
-  for i = 1, #page, 2 do
-    local pid = page[i]
-    if member == '' or tonumber(page[i + 1]) < tonumber(score) or pid < member then
-      seen = seen + 1
-      consider(pid, page[i + 1])
-      if #rows >= a.limit or seen >= BOUND then return { rows, page[i + 1], pid, done - 1, int(now) } end
+  if not (a.waiting and ENDED[status]) then
+    local index, bound, below = ns .. 'idx:' .. status, 0, 0
+    if letter then bound, below = filters.reach(status, letter) end
+    scan(index, below)
+    if is_full() then
+      local behind = letter and seen >= BOUND
+        and call('ZCOUNT', index, '-inf', int(filters.settled())) - below >= BOUND
+      return { rows, time, name, done - 1, int(now), behind and letter or '', stale }
     end
+    if bound > 0 then look_up(status, bound) end
+    if is_full() then return { rows, time, name, done - 1, int(now), '', stale } end
   end
-  score, member = '+inf', ''
+  time, name = '+inf', ''
 end
-return { rows, '', '', #a.statuses, int(now) }
+return { rows, '', '', #a.statuses, int(now), '', stale }

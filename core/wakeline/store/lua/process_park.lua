@@ -1,6 +1,6 @@
 -- Purpose: let go of a process that only waits: event, lease released, RQ job ended. Refused when a group is already
 --          met, when there is no group, or when the fence is lost.
--- Include: base letters log process record misfits runs slots journal
+-- Include: base letters filters log process record misfits runs slots journal
 -- ARGV: pid, fence, groups [ids of the groups it waits for], wait (payload of process.waiting, JSON), rows?, early?
 --       [slots that a task of the body waits for without the rest of their group: any resolution resumes it then
 --       ('an')]
@@ -22,9 +22,11 @@ for _, id in ipairs(a.early or {}) do
 end
 local seq = record.event(w, 'process.waiting', a.wait, nil, run_of(p))
 leave_owner(a.pid, p, 'successful')
+filters.drop(a.pid, p)
 record.drop(w, 'ow')
 record.drop(w, 'ct')
 record.drop(w, 'rw')
+record.drop(w, 'ix')
 record.set(w, 'st', 'waiting')
 record.set(w, 'sn', int(now))
 record.set(w, 'pr', p.rel or '')

@@ -1,6 +1,6 @@
 -- Claims: a worker gets a process that is queued and of the doorbell's epoch, or nothing. The reply has all that the
 -- worker needs to run it.
--- Needs: base letters queues rq aside log process rounds slots
+-- Needs: base letters queues filters rq aside log process rounds slots
 local REPLY_BYTES = 65536
 local AT_ONCE = 16 -- so many doorbells are taken with one command
 
@@ -19,6 +19,7 @@ local function claim(pid, p, owner, claim_id, bell, form)
     leave_aside(pid, p.as)
     p.as = nil
   end
+  filters.leave(pid, p)
   p.st, p.ow, p.cl, p.ct, p.sn, p.rw = 'running', owner, claim_id, int(now), int(now), form
   local changes = { 'st', 'running', 'ow', owner, 'cl', claim_id, 'ct', p.ct, 'sn', p.sn }
   if bell then changes[#changes + 1], changes[#changes + 2] = 'rw', form end

@@ -1,6 +1,6 @@
 -- Ends: the terminal event of a process and all that follows from it. Every script that can end a process calls
 -- `finish`.
--- Needs: base letters aside tails log process misfits rates runs approvals slots cancel turns inbox
+-- Needs: base letters filters aside tails log process misfits rates runs approvals slots cancel turns inbox
 
 -- A process that ends while it waits in a line leaves it.
 local function leave_lines(pid, p)
@@ -84,7 +84,7 @@ local function forget_waits(pid)
 end
 
 -- Marks of its runs, its waits and the lines that it stood in.
-local GONE_WITH_ITS_END = { 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr', 'sr', 'tr', 'tl' }
+local GONE_WITH_ITS_END = { 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr', 'sr', 'tr', 'tl', 'ix' }
 
 -- The terminal event and everything that follows from it, exactly once. `output` is the await output as JSON, `text`
 -- the wake's input as a JSON string.
@@ -109,6 +109,7 @@ local function finish(pid, p, status, output, text, mark)
   local involved = (unheard and call('EXISTS', waits, waiters) or call('EXISTS', waits, waiters, ns .. 'mail:' .. pid,
     ns .. 'closed:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid)) > 0
   leave_lines(pid, p)
+  filters.drop(pid, p)
   misfits.clear(pid, p)
   unset_all(pid, p, GONE_WITH_ITS_END)
   if involved then forget_waits(pid) end

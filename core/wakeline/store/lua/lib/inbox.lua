@@ -31,9 +31,9 @@ local function arrived(sid, s)
       cancel.request(s.turn, p, '{"reason":"a new entry arrived"}', 10000)
     end
   elseif policy.d and call('ZSCORE', ns .. 'timers', TIMER.offer .. s.turn) then
-    local due = int(math.min(tonumber(call('HGET', ns .. 'sess:' .. sid, 'df')) + policy.x, now + policy.d))
-    call('ZADD', ns .. 'timers', due, TIMER.offer .. s.turn)
-    move_index(s.turn, nil, 'queued', due)
+    local due = math.min(tonumber(call('HGET', ns .. 'sess:' .. sid, 'df')) + policy.x, now + policy.d)
+    call('ZADD', ns .. 'timers', int(due), TIMER.offer .. s.turn)
+    move_index(s.turn, nil, 'queued', math.max(now, due)) -- nothing comes to a time that is past (lib/filters.lua)
   end
 end
 

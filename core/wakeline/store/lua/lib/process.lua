@@ -4,7 +4,7 @@
 local STATE = {
   'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws',
   'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'ce', 'rd', 'dl', 'an', 'pc', 'ur', 'rel', 'pr',
-  'sr', 'mf', 'cd', 'ver', 'as', 'uf', 'tr', 'tl',
+  'sr', 'mf', 'cd', 'ver', 'as', 'uf', 'tr', 'tl', 'ix',
 }
 
 -- A record of usual size comes whole with one look, in half the time that the server takes to find so many fields by

@@ -1,5 +1,5 @@
 -- Pruning: one ended process goes, with all that belongs to it.
--- Needs: base doorbell approvals slots environments attachments
+-- Needs: base filters doorbell approvals slots environments attachments
 local UNREAD, UNTOLD = 3600000, 60000 -- ms after which a process that had to stay is looked at again
 
 local function stays(pid, status, ms) call('ZADD', ns .. 'idx:' .. status, int(now - a.retention_ms + ms), pid) end
@@ -43,7 +43,7 @@ local function prune(pid, status)
   if more and call('EXISTS', ns .. 'bound:' .. pid, ns .. 'waiters:' .. pid) > 0 then
     return stays(pid, status, UNTOLD)
   end
-  local p = fields(proc_key(pid), 'pa', 'env', 'uk', 'ep')
+  local p = fields(proc_key(pid), 'pa', 'env', 'uk', 'ep', 'ix')
   if p.pa then
     local parent = fields(proc_key(p.pa), 'st')
     local unread = call('SISMEMBER', ns .. 'children:' .. p.pa, pid) == 1
@@ -58,6 +58,7 @@ local function prune(pid, status)
       ns .. 'answered:' .. pid, ns .. 'children:' .. pid, ns .. 'mail:' .. pid, ns .. 'input:' .. pid,
       ns .. 'granted:' .. pid)
   end
+  filters.leave(pid, p)
   leave_environment(p.env)
   if p.uk and call('GET', ns .. 'uniq:' .. p.uk) == pid then call('UNLINK', ns .. 'uniq:' .. p.uk) end
   -- Its doorbell may lie in a queue that no worker takes from, in either form.

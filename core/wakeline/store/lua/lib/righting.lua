@@ -1,6 +1,6 @@
 -- The tick's slow sweep: it goes through all that lives, a page each time and one kind after another, and puts right
 -- what stands still (lib/standing.lua).
--- Needs: base letters process limits places rates record approvals slots mailbox reap standing
+-- Needs: base letters filters process limits places rates record approvals slots mailbox reap standing
 local KINDS = { 'waiting', 'running', 'queued', 'holding', 'rating' }
 
 -- Counted for doctor, with when it was last so.
@@ -34,6 +34,7 @@ local function mend_wait(pid, id)
       resolve(id, resolution, seq)
     else
       call('HSET', proc_key(pid), 'n:' .. name, others and (others .. ',' .. id) or id)
+      filters.renew(pid, 'w')
     end
     put_right('signals')
   end
@@ -87,7 +88,7 @@ look['queued'] = function(pid, p, score)
 end
 
 -- From where the next tick goes on; nil at the end.
-local function look_at_index(status, rank)
+local function look_at_index(status, rank, passed)
   local page = call('ZRANGE', ns .. 'idx:' .. status, int(rank), int(rank + standing.AT_ONCE - 1), 'WITHSCORES')
   local seen, left = 0, 0
   for i = 1, #page, 2 do
@@ -97,6 +98,7 @@ local function look_at_index(status, rank)
     if not moved[pid] then -- what this script moved is on its way to another index
       local p, gone = load(pid), true
       if p.st == status then
+        filters.mend(pid, p, page[i + 1], passed)
         gone = look[status](pid, p, tonumber(page[i + 1]))
       else
         call('ZREM', ns .. 'idx:' .. status, pid)
@@ -173,7 +175,12 @@ local function put_standing_right()
   local at, rank = string.match(call('HGET', ns .. 'meta', 'still') or '1 0', '^(%d+) (%d+)$')
   at = tonumber(at)
   local kind, next_rank = KINDS[at], nil
+  local passed = filters.passed(kind)
   if at == #KINDS then take_off_list() end
-  if kind == 'holding' or kind == 'rating' then look[kind]() else next_rank = look_at_index(kind, tonumber(rank)) end
+  if kind == 'holding' or kind == 'rating' then
+    look[kind]()
+  else
+    next_rank = look_at_index(kind, tonumber(rank), passed)
+  end
   call('HSET', ns .. 'meta', 'still', next_rank and at .. ' ' .. int(next_rank) or int(at % #KINDS + 1) .. ' 0')
 end
