@@ -106,7 +106,7 @@ def test_filters_of_a_kept_store_find_what_they_found_before_anything_was_entere
     assert "parked" in before[0] & before[4] & before[5]
     assert "ci-1" in before[2] & before[4]
     for status in LIVE + ENDED:
-        for letter in "ksw":
+        for letter in "kspw":
             assert world.do(processes.index(status, letter)) is False
     assert len(world.redis.keys(world.key("by:*"))) >= 10
     assert found() == before

@@ -119,7 +119,13 @@ end
 
 
 def test_a_page_of_a_filter_is_one_script_of_as_many_commands_beside_20_000_as_beside_1_000(app: App) -> None:
-    filters = ({"kind": "tool"}, {"session": "clerk/1"}, {"waiting": "never"}, {"kind": "other", "waiting": "never"})
+    filters = (
+        {"kind": "tool"},
+        {"session": "clerk/1"},
+        {"parent": "none"},
+        {"waiting": "never"},
+        {"kind": "other", "waiting": "never"},
+    )
     app.session("clerk", "1").create()
     handle, prefix, meter = app.start(nothing(app)), app.store.address.prefix, Meter(app.store.client)
     client: Any = app.store.client

@@ -35,6 +35,8 @@ FILTERS: tuple[dict[str, str], ...] = (
     {"kind": "session_turn"},
     {"session": "bot/1"},
     {"session": "bot/2"},
+    {"parent": "p1"},
+    {"parent": "p2", "kind": "naps"},
     {"waiting": "go"},
     {"waiting": "stop"},
     {"session": "bot/1", "waiting": "go"},
@@ -43,7 +45,7 @@ FILTERS: tuple[dict[str, str], ...] = (
 )
 
 
-def settle(world: World, *statuses: str, of: str = "ksw") -> None:
+def settle(world: World, *statuses: str, of: str = "kspw") -> None:
     """Time passes, and the indices of these statuses (all) have all that is there."""
     world.pass_ms(SETTLED_MS)
     for status in statuses or LIVE + ENDED:
@@ -80,6 +82,7 @@ def scanned(world: World, **by: str) -> list[str]:
             waits = f"n:{name}" in record or (link is not None and f"n:{link}" in record)
             if (
                 by.get("kind", kind) == kind
+                and by.get("parent") in (None, record.get("pa"))
                 and ("session" not in by or by["session"] in (record.get("ws"), record.get("sid")))
                 and (name is None or waits)
             ):
@@ -102,13 +105,14 @@ def reads(world: World, **by: Any) -> tuple[list[str], ListPage]:
 # -- entering and leaving
 
 
-def test_a_process_is_entered_by_kind_session_and_awaited_signal(world: World) -> None:
+def test_a_process_is_entered_by_kind_session_parent_and_awaited_signal(world: World) -> None:
     world.parked("engine", wake="bot/1")
-    world.start("tool", **TOOL)
+    world.start("tool", parent="engine", **TOOL)
     world.start("ci", kind="external", wake="bot/2")
     settle(world)
     assert entered(world) == {
         "queued:k:t": ["tool"],
+        "queued:p:engine": ["tool"],
         "running:k:x": ["ci"],
         "running:s:bot/2": ["ci"],
         "waiting:k:e:job": ["engine"],
@@ -118,6 +122,7 @@ def test_a_process_is_entered_by_kind_session_and_awaited_signal(world: World) -
     assert world.field("ix", "engine") == "waiting k:e:job s:bot/1 w:go"
     assert listed(world, kind="job") == ["engine"]
     assert listed(world, session="bot/2") == ["ci"]
+    assert listed(world, parent="engine") == ["tool"]
     assert listed(world, waiting="go") == ["engine"]
 
 
@@ -416,6 +421,8 @@ class Walk:
             case "start":
                 self.n += 1
                 over = random.choice([{}, NAPS, TOOL, {"kind": "external"}])
+                if self.n > 2 and random.random() < 0.4:
+                    over = over | {"parent": random.choice(["p1", "p2"])}
                 session = random.choice([None, "bot/1", "bot/2"])
                 delay = random.choice([None, None, 700])
                 self.do(
@@ -451,7 +458,7 @@ class Walk:
                 sid = random.choice(["bot/1", "bot/2"])
                 world.do(sessions.send(world.session(sid), '{"kind":"input","input":"hello"}'))
             case "index":
-                world.do(processes.index(random.choice(LIVE + ENDED), random.choice("ksw")))
+                world.do(processes.index(random.choice(LIVE + ENDED), random.choice("kspw")))
             case _:
                 world.pass_ms(random.choice([1, 200, 600]))
 
