@@ -428,7 +428,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily(
         "by:<status>:<filter>:<value>",
         "zset",
-        "processes of a status that a filter of a list finds, by time: k: kind, s: session, p: parent, w: awaited signal (ADR 17)",
+        "processes of a status that a filter of a list finds, by time: k: kind, s: session, p: parent, w: signal",
         "fleet",
         "next transition, prune; of one that a release before moved a list that meets it",
     ),

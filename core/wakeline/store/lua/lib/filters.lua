@@ -27,13 +27,13 @@ end
 local function names_of_waits(pid, p, status)
   if ENDED[status] or p.k == 'x' or not p.fs and status == 'queued' then return {} end
   if status == 'running' or call('HLEN', proc_key(pid)) > SHORT then return { ANY } end
-  local names, open, record = {}, {}, call('HGETALL', proc_key(pid))
-  for i = 1, #record, 2 do
-    if string.sub(record[i], 1, 2) == 'n:' then open[string.sub(record[i], 3)] = true end
+  local names, open, flat = {}, {}, call('HGETALL', proc_key(pid))
+  for i = 1, #flat, 2 do
+    if string.sub(flat[i], 1, 2) == 'n:' then open[string.sub(flat[i], 3)] = true end
   end
-  for i = 1, #record, 2 do
-    local field, led_to = string.match(record[i], '^([nl]):(.*)$'), record[i + 1]
-    if field == 'n' or (field == 'l' and open[led_to]) then names[#names + 1] = string.sub(record[i], 3) end
+  for i = 1, #flat, 2 do
+    local field, led_to = string.match(flat[i], '^([nl]):(.*)$'), flat[i + 1]
+    if field == 'n' or (field == 'l' and open[led_to]) then names[#names + 1] = string.sub(flat[i], 3) end
   end
   return #names > FEW and { ANY } or names
 end
