@@ -386,11 +386,26 @@ class RedisUnavailable(StoreError):
     template = "Redis does not answer: {reason}. Check that it runs and is reachable; the call may be repeated."
 
 
+_SERVES_NOTHING = (
+    r"\bloading\b|\bbusy\b|clusterdown|cluster is down|slot not served|with master is down|unblocked|number of clients"
+)
+"""What a server says that refuses reads, too."""
+
+
 class WritesRefused(RedisUnavailable):
     """Redis answers and takes no writes now: a full disk, a replica, too few replicas, a long script, a cluster that is
-    down. The call may be sent again."""
+    down. The call may be sent again. The message of a server that answers no reads either, as one that loads its data,
+    says that."""
 
     template = "Redis takes no writes now: {reason}. `wakeline doctor` says why; the call may be repeated."
+
+    def _template(self) -> str:
+        serves_nothing = re.search(_SERVES_NOTHING, str(self.fields["reason"]), re.IGNORECASE)
+        return (
+            self.template.replace("takes no writes", "serves neither reads nor writes")
+            if serves_nothing
+            else self.template
+        )
 
 
 class RedisRefused(StoreError):

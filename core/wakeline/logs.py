@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
-from wakeline.errors import SettingsInvalid
+from wakeline.errors import SettingsInvalid, WakelineError
 from wakeline.settings import LOG_FORMATS
 from wakeline.shown import moment, shown_entry, shown_json
 from wakeline.tools.tool import current_body, current_call, current_run
@@ -63,6 +63,16 @@ def handle_entries(level: str, stream: TextIO | None = None, *, as_json: bool) -
 def is_json(stream: TextIO) -> bool:
     """Whether entries of this OS process are JSON, as its environment says, if they go to this stream."""
     return _is_json(os.environ.get("WAKELINE_LOG_FORMAT", "auto"), stream)
+
+
+def log_failure(log: logging.Logger, error: BaseException | None, what: str, *args: object) -> None:
+    """Logs that something failed: one line for an error of Wakeline, which says what happened and what to do, and its
+    traceback at DEBUG. Any other error is logged with its traceback."""
+    if isinstance(error, WakelineError):
+        log.error(f"{what}: %s", *args, error)
+        log.debug("the traceback of that", exc_info=error)
+    else:
+        log.error(what, *args, exc_info=error)
 
 
 def _is_json(format: str, stream: TextIO) -> bool:  # noqa: A002

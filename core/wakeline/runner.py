@@ -38,6 +38,7 @@ from wakeline.errors import (
     UnknownName,
     WakelineError,
 )
+from wakeline.logs import log_failure
 from wakeline.processes.failures import described
 from wakeline.processes.inputs import SessionTurn
 from wakeline.processes.misfit import PATIENCE_MS
@@ -186,8 +187,8 @@ class Runner:
         except INPUT_LOST as gone:
             log.error("%s: %s", claim.process_id, gone)
             return await self._refused(claim, Failure(failure_class="unavailable", code=gone.code, message=str(gone)))
-        except StoreError:
-            log.exception("%s: the store failed; the lease decides", claim.process_id)
+        except StoreError as error:
+            log_failure(log, error, "%s: the store failed; the lease decides", claim.process_id)
             return "lost"
         except NOT_UNDERSTOOD as error:
             if run is not None:

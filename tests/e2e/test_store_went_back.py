@@ -303,6 +303,7 @@ def test_workers_whose_registration_is_gone_say_what_they_lost_before_they_leave
     assert (found.clients >= 3, found.emptied) == (True, how == "emptied")  # two workers and the supervisor
     assert found.last_ms - found.first_ms >= 1000
     assert len(lines_of(said, "what ran here is stopped")) == 2
+    assert lines_of(said, "Traceback") == []
     assert lines_of(said, "lost its lease, so nothing of it") == []
     assert len([line for line in lines_of(said, "wakeline.store the store ") if " ERROR " in line]) == found.clients
 

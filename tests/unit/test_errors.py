@@ -37,6 +37,7 @@ CODES = {
     "external_ref_conflict",
     "extra_missing",
     "foreign_cursor",
+    "file_unusable",
     "foreign_doorbell",
     "frame_limit_exceeded",
     "head_conflict",

@@ -69,3 +69,26 @@ def test_another_refusal_is_nothing_to_wait_for(text: str) -> None:
     answer = rex.ResponseError(text)
     assert type(translate("tick", answer)) is ScriptFailed
     assert not is_away("tick", answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "begins"),
+    [
+        (rex.BusyLoadingError("Redis is loading the dataset in memory"), "Redis serves neither reads nor writes now: "),
+        (rex.ResponseError("BUSY Redis is busy running a script."), "Redis serves neither reads nor writes now: "),
+        (rex.ClusterDownError("CLUSTERDOWN Hash slot not served"), "Redis serves neither reads nor writes now: "),
+        (
+            rex.MasterDownError("Link with MASTER is down and replica-serve-stale-data is set to 'no'."),
+            "Redis serves neither reads nor writes now: ",
+        ),
+        (rex.ResponseError("MISCONF Errors writing to the AOF file: full"), "Redis takes no writes now: "),
+        (rex.ReadOnlyError("You can't write against a read only replica."), "Redis takes no writes now: "),
+        (rex.ResponseError("NOREPLICAS Not enough good replicas to write."), "Redis takes no writes now: "),
+    ],
+    ids=str,
+)
+def test_what_refuses_reads_too_is_told_so(answer: Exception, begins: str) -> None:
+    for call in ("process_read", "process_finish"):
+        error = translate(call, answer)
+        assert str(error).startswith(begins)
+        assert error.code == "writes_refused"

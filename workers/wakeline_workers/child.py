@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 
 from wakeline.app import App
 from wakeline.errors import WakelineError
+from wakeline.logs import log_failure
 from wakeline.run.traces import trace_of
 from wakeline.shown import Lines, logger
 from wakeline.store.connection import AWAY, typed_errors
@@ -167,8 +168,8 @@ if __name__ == "__main__":
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
-    except BaseException:
-        log.exception("the worker process ends")
+    except BaseException as error:
+        log_failure(log, error, "the worker process ends")
     finally:
         try:
             sys.stdout.flush()  # or the object that a body put in its place

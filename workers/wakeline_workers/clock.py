@@ -14,6 +14,7 @@ from typing import Any
 
 from wakeline.app import App
 from wakeline.errors import StoreError
+from wakeline.logs import log_failure
 from wakeline.names import new_owner_id
 from wakeline.shown import logger
 from wakeline.store import attachments, declarations, ticks
@@ -120,8 +121,8 @@ class Ticker:
         )
         try:
             report = await self._store.execute(ticking)
-        except StoreError:
-            log.exception("a tick failed; the next one follows")
+        except StoreError as error:
+            log_failure(log, error, "a tick failed; the next one follows")
             return False
         if report.spared and self._spare_ms:
             self.begin_at(report.spared_until_ms or report.now_ms + TICK_MS, now_ms=report.now_ms)
@@ -199,8 +200,8 @@ class Ticker:
         keep it from the rest. The error is logged, and the next tick of any worker tries again."""
         try:
             heard(await self._store.run(program))
-        except Exception:
-            log.exception("%s could not be served; the next tick tries again", what)
+        except Exception as error:
+            log_failure(log, error, "%s could not be served; the next tick tries again", what)
             return False
         return True
 

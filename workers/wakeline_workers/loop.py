@@ -17,6 +17,7 @@ from typing import Any
 from wakeline.app import App
 from wakeline.engines.build import build_of
 from wakeline.errors import StoreError
+from wakeline.logs import log_failure
 from wakeline.names import new_owner_id
 from wakeline.releases import Declared
 from wakeline.run.boundary import contain_exits
@@ -43,6 +44,7 @@ OTHER_CODE = (
     "WAKELINE_RELEASE is %s, and other code came with that name first: this worker goes by %r, so that faults of the "
     "two are told apart. Give each deployment its own name"
 )
+NOT_DECLARED = "schedules, limits and agents could not be declared again; the next worker that starts does it"
 DRAIN_SHARE = 0.8
 """The part of the shutdown time in which running work may end by itself. In the rest it is handed back."""
 HAND_BACK_S = 1.0
@@ -217,17 +219,16 @@ class WorkerLoop:
         # A run that the store no longer knows of, or of whose work it lacks a part, is over before its next write.
         for run in list(self._runner.runs.values()):
             run.life.spawn(run.waits.look())
-        if self._again is None or self._again.done():
+        # One that leaves, as its registration is gone, declares nothing: its successor does.
+        if not self._stopping.is_set() and (self._again is None or self._again.done()):
             self._again = asyncio.get_running_loop().create_task(self._declare_again())
 
     async def _declare_again(self) -> None:
         try:
             await self.store.renew_functions()
             await self.store.run(triggers.declare_all(self.app.declared, "patient"))
-        except StoreError:
-            log.exception(
-                "schedules, limits and agents could not be declared again; the next worker that starts does it"
-            )
+        except StoreError as error:
+            log_failure(log, error, NOT_DECLARED)
 
     async def _introduce(self, declared: Declared) -> None:
         """Registers this worker, and writes what its release declares if that is in force."""
@@ -306,7 +307,7 @@ class WorkerLoop:
         if task.cancelled():
             return
         if task.exception() is not None:
-            log.error("a run ended unexpectedly; its lease decides", exc_info=task.exception())
+            log_failure(log, task.exception(), "a run ended unexpectedly; its lease decides")
         elif task.result() == "lost":
             self._losses.of_run(task.get_name())
 
@@ -314,7 +315,7 @@ class WorkerLoop:
         # A worker without its tick, its hints or its reports is of no use: it leaves, and its supervisor starts
         # another.
         if not self._closed and not task.cancelled():
-            log.error("the worker lost a part of itself and stops", exc_info=task.exception())
+            log_failure(log, task.exception(), "the worker lost a part of itself and stops")
             self.stop()
 
     async def _until_something(self) -> None:
@@ -377,10 +378,8 @@ class WorkerLoop:
         try:
             shutdown_s = self.app.settings.shutdown_ms / 1000
             # A copy, because the last of them may end before this begins to wait.
-            ended, at_once = (
-                asyncio.create_task(asyncio.wait([*self._tasks])),
-                asyncio.create_task(self._at_once.wait()),
-            )
+            ended = asyncio.create_task(asyncio.wait([*self._tasks]))
+            at_once = asyncio.create_task(self._at_once.wait())
             side += [ended, at_once]
             await asyncio.wait([ended, at_once], timeout=shutdown_s * DRAIN_SHARE, return_when=asyncio.FIRST_COMPLETED)
             rest_s = HAND_BACK_S if self._at_once.is_set() else max(shutdown_s * (1 - DRAIN_SHARE), HAND_BACK_S)
