@@ -34,12 +34,12 @@ end
 local logs = {}
 local ALIKE = 256 -- a longer payload is hardly that of another one, too
 local apart -- whether a copy grows alone: in fakeredis all copies of a stream are the same one
-local first_of, log_of, copied
-at_begin[#at_begin + 1] = function() first_of, log_of, copied = {}, {}, {} end
+local first_with, log_of, copied
+at_begin[#at_begin + 1] = function() first_with, log_of, copied = {}, {}, {} end
 
 -- A stream with the first event of a run; it goes when the script ends.
 local function first_event(pid, run)
-  local first = first_of[run]
+  local first = first_with[run]
   if first and apart == nil then apart = call('XLEN', first) == 1 end
   if first and apart then return first end
   first = ns .. 'copy:' .. pid -- a family of its own: behind the id, any text may be another process's id
@@ -48,7 +48,7 @@ local function first_event(pid, run)
     call('DEL', first) -- a script left it that was refused a command
     write()
   end
-  first_of[run], copied[#copied + 1] = first, first
+  first_with[run], copied[#copied + 1] = first, first
   return first
 end
 
