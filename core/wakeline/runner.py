@@ -54,6 +54,7 @@ from wakeline.run.identity import run_seen
 from wakeline.run.letting_go import let_go
 from wakeline.run.misfits import Misfits
 from wakeline.run.outcomes import Ended, Outcome, Over, Swallowed, Unfit, cancelled, failed, left_over, outcome_of
+from wakeline.run.records import rows_of
 from wakeline.run.run import Run
 from wakeline.run.seen import see_end
 from wakeline.shown import logger
@@ -222,6 +223,7 @@ class Runner:
             self._store,
             claim,
             self._host,
+            await rows_of(claim) if claim.journal else {},
             clock=self._clock.following(claim.now_ms, claim.heard_ns),
             bridge=Bridge(asyncio.get_running_loop()) if code.blocking else None,
             environment=self._environments.known(claim.registration) or await self._environments.of(claim.registration),

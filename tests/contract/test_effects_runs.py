@@ -12,6 +12,7 @@ import pytest
 from wakeline.body.calls import call_tool
 from wakeline.errors import JournalCorrupt, NonRetryable, ProcessNotFound, ReplayConflict, ReplayMismatch, RetryAfter
 from wakeline.run.host import RunState
+from wakeline.run.records import rows_of
 from wakeline.run.run import Run
 from wakeline.store import claims as stored_claims
 from wakeline.store import journal, owners, starts, waits
@@ -36,7 +37,7 @@ def drive(world: World, owner: str, body: Callable[[Run], Awaitable[Any]]) -> An
                 stored_claims.take(owner, f"take-{owner}", [world.namespace], 1, lease_ms=LEASE_MS)
             )
             (claim,) = taken.claims
-            run = Run(store, claim, Host(), clock=world.clock)
+            run = Run(store, claim, Host(), await rows_of(claim), clock=world.clock)
             task = run.life.begin(called(body, run))
             await run.life.over(task)
             if run.life.state is RunState.RUNNING:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+import pytest
 from wakeline import App, AsyncCtx
 from wakeline.run import journal
 from wakeline.store.calls import Call
@@ -70,7 +71,7 @@ def test_of_600_calls_at_once_at_most_128_begin_in_one_turn_and_a_replay_keeps_t
 
 
 def test_equal_steps_of_many_tasks_get_their_own_outcomes_again_though_some_of_them_go_on_before_others_begin(
-    app: App,
+    app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[list[tuple[int, int]]] = []
     count = 0
@@ -95,6 +96,7 @@ def test_equal_steps_of_many_tasks_get_their_own_outcomes_again_though_some_of_t
     assert len(seen) == 2
     assert seen[0] == seen[1]
     assert count == 400
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_of_600_children_that_are_started_at_once_256_starts_are_under_way_and_all_are_gathered(app: App) -> None:

@@ -74,17 +74,17 @@ class Pacing:
         elif not self.behind:
             self.changed()
 
-    async def each(self, items: Sequence[T], handled: Callable[[T], R]) -> list[R]:
-        """What ``handled`` makes of each item, in order, in parts of `AT_ONCE`: the loop goes on between them."""
+    async def each(self, items: Sequence[T], handled: Callable[[T], R], *, at_once: int = AT_ONCE) -> list[R]:
+        """What ``handled`` makes of each item, in order, in parts: the loop goes on between them."""
         found: list[R] = []
         self.behind += 1
         try:
-            for first in range(0, len(items), AT_ONCE):
+            for first in range(0, len(items), at_once):
                 if first:
                     await asyncio.sleep(0)
-                found += map(handled, items[first : first + AT_ONCE])
+                found += map(handled, items[first : first + at_once])
         finally:
             self.behind -= 1
-            if len(items) > AT_ONCE:
+            if len(items) > at_once:
                 self.changed()
         return found

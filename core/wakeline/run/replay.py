@@ -14,7 +14,7 @@ from wakeline.cancellation import CancellationToken
 from wakeline.effects.envelope import Envelope, diff_paths, differences
 from wakeline.effects.journal import JournalRow
 from wakeline.engines.registry import ReplayMode
-from wakeline.errors import JournalCorrupt, ReplayConflict, ReplayMismatch
+from wakeline.errors import ReplayConflict, ReplayMismatch
 from wakeline.run.asides import Asides
 from wakeline.run.open_waits import earlier_slots
 from wakeline.run.pacing import Pacing
@@ -45,15 +45,16 @@ class _Held:
 class Replay:
     """The rows of one generation. The body consumes them as it issues their calls. It lives on one event loop.
 
-    ``slots`` are the waits that earlier runs left open. ``strict``: unasked records are a mismatch; otherwise the log
-    names them. ``excused`` tells whether the body may leave out what it did, because it was asked to end, or is tried
-    again after a failure.
+    ``marks`` has the entries of the journal that are no rows. ``slots`` are the waits that earlier runs left open.
+    ``strict``: unasked records are a mismatch; otherwise the log names them. ``excused`` tells whether the body may
+    leave out what it did, because it was asked to end, or is tried again after a failure.
     """
 
     def __init__(
         self,
         process_id: str,
-        rows: Mapping[str, str],
+        rows: dict[str, JournalRow],
+        marks: Mapping[str, str],
         *,
         patience_s: float,
         slots: Mapping[str, Slot] | None = None,
@@ -63,13 +64,7 @@ class Replay:
     ) -> None:
         self._process_id = process_id
         self._patience_s = patience_s
-        self.rows: dict[str, JournalRow] = {}
-        for key, text in rows.items():
-            if not key.startswith("@"):
-                try:
-                    self.rows[key] = JournalRow.from_json(text)
-                except ValueError as error:
-                    raise JournalCorrupt(process_id=process_id, replay_key=key) from error
+        self.rows = rows
         found = self.rows.values()
         self.names = {row.name for row in found} if found else set[str]()
         """The names of all rows."""
@@ -77,10 +72,10 @@ class Replay:
         """For starts of tools, the key of the row of what asked for each."""
         self.unsaid = {row.name for row in found if row.kind == "start" and row.asks is None} if found else set[str]()
         """Names of starts that do not say what asked for them: those of engines, and all rows of the release before."""
-        self._left = Unasked(self.rows, rows, slots or {}, asides)
+        self._left = Unasked(rows, marks, slots or {}, asides)
         self._strict = strict and self._left.is_exact
         self._excused = excused
-        self._told = {key for key in rows if key.startswith(TOLD)}
+        self._told = {key for key in marks if key.startswith(TOLD)}
         self.note: Callable[[Row], None] = lambda row: None
         """Takes a row, which travels with the run's next write."""
         self._issued: dict[str, asyncio.Future[None]] = {}
@@ -291,15 +286,17 @@ class Replay:
     def _pump(self, run: int, cycles: int) -> None:
         if run != self._pump_run or not self._issued:
             return
-        first = next(iter(self._left.rows))
-        if first not in self._issued:
+        first = next(iter(self._left.rows), None)
+        if first is not None and first not in self._issued:
             if cycles:
                 left = cycles if self.pacing.behind else cycles - 1
                 asyncio.get_running_loop().call_soon(self._pump, run, left)
                 return
             # The body does not ask for it now, because it waits for something outside the journal. The oldest one that
             # it asks for comes first.
-            first = next(key for key in self._left.rows if key in self._issued)
+            first = next((key for key in self._left.rows if key in self._issued), None)
+        if first is None:
+            return  # what is issued is delivered, to tasks that wait for their turn
         self._consume(first)
         if self._issued:
             self._pump_soon()
@@ -343,7 +340,13 @@ class Replay:
 
 
 def replay_of(
-    claim: Claim, asides: Asides, cancellation: CancellationToken, *, hold_ms: int, mode: ReplayMode
+    claim: Claim,
+    rows: dict[str, JournalRow],
+    asides: Asides,
+    cancellation: CancellationToken,
+    *,
+    hold_ms: int,
+    mode: ReplayMode,
 ) -> Replay:
     """The journal of a claim. A process that was asked to end may leave out what it did, and so may a turn that is
     tried again after a failure."""
@@ -353,6 +356,7 @@ def replay_of(
 
     return Replay(
         claim.process_id,
+        rows,
         claim.journal,
         patience_s=max(hold_ms, 100) / 1000,
         slots=earlier_slots(claim.slots),

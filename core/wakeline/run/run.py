@@ -13,6 +13,7 @@ from typing import Any
 from wakeline.cancellation import CancellationToken
 from wakeline.causality import ExecutionScope, ProcessScope
 from wakeline.clock import Clock
+from wakeline.effects.journal import JournalRow
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
@@ -63,6 +64,7 @@ class Run:
         store: AsyncStore,
         claim: Claim,
         host: Host,
+        rows: dict[str, JournalRow],
         *,
         clock: Clock,
         bridge: Bridge | None = None,
@@ -93,6 +95,7 @@ class Run:
         asides = Asides(self.life.tasks, blocking=bridge is not None)
         replay = replay_of(
             claim,
+            rows,
             asides,
             self.life.cancellation,
             hold_ms=host.hold_ms,

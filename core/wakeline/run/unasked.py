@@ -24,19 +24,18 @@ _PHRASES = {"signal": "wait for signal", "child": "await of process", "children"
 
 
 class Unasked:
-    """Rows in the order of their recording, and waits that stand open. ``journal`` is all of it, with marks."""
+    """Rows in the order of their recording, and waits that stand open. ``marks`` are those of the journal."""
 
     def __init__(
         self,
         rows: Mapping[str, JournalRow],
-        journal: Mapping[str, str],
+        marks: Mapping[str, str],
         slots: Mapping[str, Slot],
         asides: Asides | None,
     ) -> None:
-        self._gone = {key.removeprefix(GONE): int(text) for key, text in journal.items() if key.startswith(GONE)}
+        self._gone = {key.removeprefix(GONE): int(text) for key, text in marks.items() if key.startswith(GONE)}
         self.rows = self._in_order(rows) if rows else {}
         """The rows whose outcome the body does not have yet."""
-        self._journal = journal
         self._slots = dict(slots)
         self._open = frozenset(slots)
         self._asides = asides

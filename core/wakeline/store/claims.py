@@ -41,7 +41,7 @@ class Claim(ProcessFields):
     fields: Mapping[str, str]
     registration: Registration
     input: str | None
-    journal: Mapping[str, str]
+    journal: dict[str, str]
     slots: Mapping[str, Mapping[str, str]]
     complete: bool
     now_ms: int
