@@ -141,7 +141,7 @@ COSTS: dict[Callable[[World, int], Prepared], tuple[int, int]] = {
     ten_steps: (102, 8274),
     parks: (54, 4640),
     signals: (61, 4566),
-    turns: (106, 6278),
+    turns: (84, 5953),
 }
 """Commands, and bytes of the append-only file: of a unit alone, which shares no command with another one."""
 ABOUT = 0.015

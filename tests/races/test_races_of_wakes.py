@@ -64,7 +64,7 @@ def test_wake_race_01_a_wake_whose_doorbell_was_lost_is_read_all_the_same(world:
 @fails_without(
     "an end that leaves entries begins the next turn in its own script",
     "lib/turns.lua",
-    "  linger(sid, p, policy_of(s.ag), status, #batch)\n  turns.begin_next(sid)",
+    "  linger(sid, p, policy_of(s.ag), status, #batch)\n  turns.begin_next(sid, s)",
     "  linger(sid, p, policy_of(s.ag), status, #batch)",
 )
 def test_wake_race_02_a_wake_between_the_last_claim_and_the_release_has_a_turn(world: World) -> None:
@@ -80,7 +80,7 @@ def test_wake_race_02_a_wake_between_the_last_claim_and_the_release_has_a_turn(w
 @fails_without(
     "an arrival leaves the turn there is",
     "lib/inbox.lua",
-    "  if not s.turn then return turns.begin_next(sid) end\n",
+    "  if not s.turn then return turns.begin_next(sid, s) end\n",
     "  call('HDEL', ns .. 'sess:' .. sid, 'turn')\n  do return turns.begin_next(sid) end\n",
 )
 def test_wake_race_03_many_wakes_at_once_have_one_turn(world: World) -> None:
@@ -291,8 +291,8 @@ def test_wake_race_16_an_entry_that_a_turn_has_is_not_offered_again(world: World
 @fails_without(
     "a turn of an agent that debounces waits for its due time",
     "lib/turns.lua",
-    "false, due and due > now and due or nil)",
-    "false, nil)",
+    "false, due and due > now and due or nil, nil, w)",
+    "false, nil, nil, w)",
 )
 def test_wake_race_17_a_turn_that_is_put_off_comes_once_at_its_time(world: World) -> None:
     policy_is(world, debounce_ms=200, debounce_max_ms=1_000)

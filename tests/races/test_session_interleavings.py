@@ -10,7 +10,7 @@ from tests.races.session_interleavings import Left, explore
 
 
 @fails_without(
-    "an end begins the next turn", "lib/turns.lua", "status, #batch)\n  turns.begin_next(sid)", "status, #batch)"
+    "an end begins the next turn", "lib/turns.lua", "status, #batch)\n  turns.begin_next(sid, s)", "status, #batch)"
 )
 @fails_without(
     "who commits holds the turn", "process_finish.lua", "elseif not holds(p, a.fence, a.rows) then", "elseif false then"

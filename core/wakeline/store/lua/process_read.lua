@@ -21,7 +21,7 @@ end
 local slots, keys = {}, {}
 if a.detail then keys = call('HKEYS', ns .. 'journal:' .. a.pid) end
 local waits = a.detail and call('SMEMBERS', ns .. 'waits:' .. a.pid) or {}
-for i, id in ipairs(first_of(waits)) do slots[i] = { id, call('HGETALL', ns .. 'slot:' .. id) } end
+for i, id in ipairs(first_names(waits)) do slots[i] = { id, call('HGETALL', ns .. 'slot:' .. id) } end
 local offered = ''
 for i = 1, #state, 2 do
   if state[i] == 'st' and state[i + 1] == 'queued' then offered = call('ZSCORE', ns .. 'idx:queued', a.pid) or '' end
@@ -30,7 +30,7 @@ local children, number = {}, 0
 if a.detail then
   local all = call('SMEMBERS', ns .. 'children:' .. a.pid)
   number = #all
-  for i, pid in ipairs(first_of(all)) do children[i] = { pid, call('HGET', proc_key(pid), 'st') or '' } end
+  for i, pid in ipairs(first_names(all)) do children[i] = { pid, call('HGET', proc_key(pid), 'st') or '' } end
 end
 local spec = not a.bare and call('GET', ns .. 'spec:' .. a.pid) or ''
 return { state, spec, events, keys, slots, int(now), offered, children, number, #waits }

@@ -28,7 +28,7 @@ if a.dedupe then
     return { 'replayed', n, '' }
   end
 end
-local n = deliver(sid, a.kind or 'input', string.sub(a.body, 1, -2) .. ',"at_ms":' .. int(now) .. '}')
-if a.dedupe then call('HSET', bodies, 'key:' .. a.dedupe, n .. ':' .. a.hash, n .. ':k', a.dedupe) end
+local body = string.sub(a.body, 1, -2) .. ',"at_ms":' .. int(now) .. '}'
+local n, turn = deliver(sid, a.kind or 'input', body, nil, a.dedupe and { a.dedupe, a.hash })
 recorded(n)
-return { 'sent', n, call('HGET', ns .. 'sess:' .. sid, 'turn') or '' }
+return { 'sent', n, turn or '' }

@@ -5,7 +5,7 @@
 -- Needs: base journal policies entries
 local function admit_batch(pid, sid, max, agent_policy)
   local bodies, journal, head = ns .. 'wakes:' .. sid, ns .. 'journal:' .. pid, ns .. 'sess:' .. sid
-  local s = fields(head, 'ag', 'half', 'rev', 'fr', 'fo')
+  local s = fields(head, 'ag', 'half', 'rev', 'fr', 'fo', 'df', 'dl')
   if agent_policy and s.ag then policies[s.ag] = object(agent_policy) or {} end
   local batch = call('HGET', journal, '@inbox')
   if not batch then
@@ -24,7 +24,7 @@ local function admit_batch(pid, sid, max, agent_policy)
       end
     end
     batch = table.concat(numbers, ',')
-    call('HDEL', head, 'df', 'dl')
+    if s.df or s.dl then call('HDEL', head, 'df', 'dl') end
     -- Only turns that follow a switch of frames alone are counted.
     if wanted and s.fo then
       call('HDEL', head, 'fo')
@@ -36,8 +36,9 @@ local function admit_batch(pid, sid, max, agent_policy)
   local batched, state = {}, call('GET', ns .. 'state:' .. sid) or ''
   local used = #state
   for n in string.gmatch(batch, '%d+') do
-    local body = call('HGET', bodies, n) or ''
-    batched[#batched + 1] = { n, body, call('HGET', bodies, n .. ':c') or '0' }
+    local entry = call('HMGET', bodies, n, n .. ':c')
+    local body = entry[1] or ''
+    batched[#batched + 1] = { n, body, entry[2] or '0' }
     used = used + #body
   end
   local is_followed = call('EXISTS', ns .. 'followed:' .. sid) == 1

@@ -15,8 +15,8 @@ function entries.state_of(sid, n) return call('HGET', ns .. 'wakes:' .. sid, n .
 function entries.verb_of(state) return string.match(state, '^%a*') end
 
 -- A later wake of this key is an entry of its own from now on.
-local function stop_coalescing(bodies, n)
-  local key = call('HGET', bodies, n .. ':co')
+local function stop_coalescing(bodies, n, known)
+  local key = known or call('HGET', bodies, n .. ':co')
   if key and call('HGET', bodies, 'co:' .. key) == n then call('HDEL', bodies, 'co:' .. key) end
 end
 
@@ -31,22 +31,27 @@ function entries.forget(sid, n)
   call('ZREM', ns .. 'idx:undeliverable', sid .. '#' .. n)
 end
 
+-- What the end of an entry's life looks at.
+function entries.read(sid, n) return fields(ns .. 'wakes:' .. sid, n .. ':s', n .. ':co', n .. ':a', n .. ':t') end
+
 -- The end of an entry's life: out of the inbox, the processes that await it are told, and an old entry makes room.
-function entries.conclude(sid, n, state, resolution)
-  local bodies = ns .. 'wakes:' .. sid
+-- `read`: the entry, where the caller has it.
+function entries.conclude(sid, n, state, resolution, read)
+  local bodies, entry = ns .. 'wakes:' .. sid, read or entries.read(sid, n)
+  local slots, tailers = entry[n .. ':a'], entry[n .. ':t']
   call('XDEL', ns .. 'inbox:' .. sid, n .. '-0')
   call('HSET', bodies, n .. ':s', state)
   tell_entry(sid, n, state)
-  stop_coalescing(bodies, n)
+  if entry[n .. ':co'] then stop_coalescing(bodies, n, entry[n .. ':co']) end
   local verb = entries.verb_of(state)
   if verb == 'undeliverable' or verb == 'failed' then
     call('ZADD', ns .. 'idx:undeliverable', int(now), sid .. '#' .. n)
   end
-  local waiting = fields(bodies, n .. ':a', n .. ':t')
-  for slot in string.gmatch(waiting[n .. ':a'] or '', '[^,]+') do resolve(slot, resolution) end
-  if waiting[n .. ':t'] then tails.concluded(sid, waiting[n .. ':t'], n) end
-  call('HDEL', bodies, n .. ':a', n .. ':t')
-  entries.forget(sid, int(tonumber(n) - entries.KEPT))
+  for slot in string.gmatch(slots or '', '[^,]+') do resolve(slot, resolution) end
+  if tailers then tails.concluded(sid, tailers, n) end
+  if slots or tailers then call('HDEL', bodies, n .. ':a', n .. ':t') end
+  local old = tonumber(n) - entries.KEPT
+  if old > 0 then entries.forget(sid, int(old)) end
 end
 
 function entries.drop(sid, n, reason)

@@ -19,10 +19,10 @@ end
 local function arrived(sid, s)
   local policy = policy_of(s.ag)
   if policy.d then
-    call('HSETNX', ns .. 'sess:' .. sid, 'df', int(now))
-    call('HSET', ns .. 'sess:' .. sid, 'dl', int(now))
+    s.df, s.dl = s.df or int(now), int(now)
+    call('HSET', ns .. 'sess:' .. sid, 'df', s.df, 'dl', s.dl)
   end
-  if not s.turn then return turns.begin_next(sid) end
+  if not s.turn then return turns.begin_next(sid, s) end
   if not policy.d and policy.a ~= 'i' then return end
   if call('HEXISTS', ns .. 'journal:' .. s.turn, '@inbox') == 1 then
     local p = load(s.turn)
@@ -31,7 +31,7 @@ local function arrived(sid, s)
       cancel.request(s.turn, p, '{"reason":"a new entry arrived"}', 10000)
     end
   elseif policy.d and call('ZSCORE', ns .. 'timers', TIMER.offer .. s.turn) then
-    local due = math.min(tonumber(call('HGET', ns .. 'sess:' .. sid, 'df')) + policy.x, now + policy.d)
+    local due = math.min(tonumber(s.df) + policy.x, now + policy.d)
     call('ZADD', ns .. 'timers', int(due), TIMER.offer .. s.turn)
     move_index(s.turn, nil, 'queued', math.max(now, due)) -- nothing comes to a time that is past (lib/filters.lua)
   end
@@ -51,31 +51,44 @@ local function swallow(bodies, n, body)
   call('HINCRBY', bodies, n .. ':c', 1)
 end
 
--- Puts one entry into the inbox and returns its number. `same` coalesces with a pending entry of that key.
-local function deliver(sid, kind, body, same)
+-- Puts one entry into the inbox. Returns its number, and the turn there is then. `same` coalesces with a pending entry
+-- of that key; `sent`: {its sender's key, hash of the content}.
+local function deliver(sid, kind, body, same, sent)
   local bodies, head = ns .. 'wakes:' .. sid, ns .. 'sess:' .. sid
-  local s = fields(head, 'ag', 'turn', 'gone', 'ic')
+  local s = turns.head(sid)
   local pending = same and call('HGET', bodies, 'co:' .. same)
   if pending then
     swallow(bodies, pending, body)
     tell_entry(sid, pending, 'delivered')
     arrived(sid, s)
-    return pending
+    return pending, s.turn
   end
-  local n = int(call('HINCRBY', head, 'n', 1))
-  call('HSET', bodies, n, body)
+  local n = int(num(s.n, 0) + 1)
+  local entry = { n, body }
+  if sent then
+    entry[#entry + 1], entry[#entry + 2] = 'key:' .. sent[1], n .. ':' .. sent[2]
+    entry[#entry + 1], entry[#entry + 2] = n .. ':k', sent[1]
+  end
   local refused = s.gone and 'target_gone' or (s.ag and not admits(policy_of(s.ag), kind) and 'not_admissible')
   if refused then
+    call('HSET', head, 'n', n)
+    call('HSET', bodies, unpack(entry))
     entries.drop(sid, n, refused)
-    return n
+    return n, s.turn
   end
+  s.entry = n
+  entry[#entry + 1], entry[#entry + 2] = n .. ':s', 'delivered'
+  if same then
+    entry[#entry + 1], entry[#entry + 2] = 'co:' .. same, n
+    entry[#entry + 1], entry[#entry + 2] = n .. ':co', same
+  end
+  call('HSET', bodies, unpack(entry))
   call('XADD', ns .. 'inbox:' .. sid, n .. '-0', 'k', kind)
-  call('HSET', bodies, n .. ':s', 'delivered')
   tell_entry(sid, n, 'delivered')
-  if same then call('HSET', bodies, 'co:' .. same, n, n .. ':co', same) end
-  call('ZADD', ns .. 'idx:sessions', int(now), sid)
+  gather('ZADD', ns .. 'idx:sessions', int(now), sid)
   if s.ag then arrived(sid, s) else call('ZADD', ns .. 'timers', 'NX', int(now + EXPIRY), TIMER.unopened .. sid) end
-  return n
+  if s.entry then call('HSET', head, 'n', n) end
+  return n, s.turn
 end
 
 -- `by`: the originator of the chain of processes, where it was no plain host.

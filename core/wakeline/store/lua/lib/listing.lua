@@ -2,7 +2,7 @@
 -- Needs: base
 
 -- The first names in order, as many as the bound. One pass, and of the rest only what may still be among them is kept.
-local function first_of(names)
+local function first_names(names)
   local found, last = {}, nil
   for _, name in ipairs(names) do
     if not last or name < last then found[#found + 1] = name end

@@ -3,7 +3,7 @@
 -- Needs: base letters turns
 local function open_session(s, parent)
   local key = ns .. 'sess:' .. s.sid
-  local known = fields(key, 'ag', 'gone')
+  local known = fields(key, 'ag', 'gone', 'n')
   if known.gone then return false, known.gone end
   if known.ag then return true end
   call('HSET', key, 'ag', s.agent, 'q', s.queue, 'salt', s.salt, 'rev', '0', 'ca', int(now))
@@ -11,8 +11,10 @@ local function open_session(s, parent)
     call('HSET', key, 'pa', parent)
     call('SADD', ns .. 'born:' .. parent, s.sid)
   end
-  call('ZADD', ns .. 'idx:sessions', int(now), s.sid)
-  call('ZREM', ns .. 'timers', TIMER.unopened .. s.sid)
-  turns.begin_next(s.sid)
+  gather('ZADD', ns .. 'idx:sessions', int(now), s.sid)
+  if known.n then
+    call('ZREM', ns .. 'timers', TIMER.unopened .. s.sid)
+    turns.begin_next(s.sid)
+  end
   return true
 end

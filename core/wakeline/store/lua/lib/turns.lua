@@ -1,11 +1,20 @@
 -- Turns: at most one of a session, begun for its oldest entries and settled by every end.
--- Needs: base letters queues runnable feed policies entries
+-- Needs: base letters queues record runnable feed policies entries
 local turns = {}
+
+-- What entries and turns look at in the head of a session. `entry`: the number of an entry that a script puts into the
+-- inbox, which it has not written to the head yet.
+function turns.head(sid)
+  local s = fields(ns .. 'sess:' .. sid, 'ag', 'q', 'salt', 'turn', 'blk', 'gone', 'df', 'dl', 'half', 'hw', 'ic', 'lg',
+    'fo', 'n', 'tn')
+  s.q = queue_of(s.q)
+  return s
+end
 
 -- A turn is a process like any other. Its registration is written here, so that an entry and the turn that it needs are
 -- one step.
 local function start_turn(sid, s, policy)
-  local n = int(call('HINCRBY', ns .. 'sess:' .. sid, 'tn', 1))
+  local head, n = ns .. 'sess:' .. sid, int(num(s.tn, 0) + 1)
   local pid = 'process:turn:' .. s.salt .. ':' .. n -- the salt is random per session, so no turn id is ever used twice
   local inc = string.sub(s.salt, 1, 8)
   local scope = '{"session_id":' .. quote(sid) .. '}'
@@ -14,13 +23,27 @@ local function start_turn(sid, s, policy)
     .. ',"provenance":{"originator":{"type":"session","scope":' .. scope .. '}},"env_ref":null'
     .. ',"wake_target":' .. scope .. ',"queue":' .. quote(s.q) .. ',"incarnation":"' .. inc .. '"}'
   call('SET', ns .. 'spec:' .. pid, spec)
-  call('HSET', proc_key(pid), 'st', 'queued', 'seq', '0', 'ep', '0', 'inc', inc, 'q', s.q, 'k', 's', 'sid', sid,
-    'ca', int(now), 'ua', int(now), 'h', 'turn', 'ma', int(policy.t or 5))
-  call('HSET', ns .. 'sess:' .. sid, 'turn', pid)
+  local w = record.open(pid, { ep = '0' })
+  record.set(w, 'seq', '0')
+  record.set(w, 'inc', inc)
+  record.set(w, 'q', s.q)
+  record.set(w, 'k', 's')
+  record.set(w, 'sid', sid)
+  record.set(w, 'ca', int(now))
+  record.set(w, 'ua', int(now))
+  record.set(w, 'h', 'turn')
+  record.set(w, 'ma', int(policy.t or 5))
+  if s.entry then
+    call('HSET', head, 'tn', n, 'turn', pid, 'n', s.entry)
+  else
+    call('HSET', head, 'tn', n, 'turn', pid)
+  end
+  s.turn, s.entry = pid, nil
   local due = s.df and policy.d and math.min(tonumber(s.df) + policy.x, tonumber(s.dl) + policy.d)
-  local lingers = policy.l and tonumber(call('GETDEL', ns .. 'linger:' .. sid) or '0') or 0
+  local lingers = policy.l and s.tn and tonumber(call('GETDEL', ns .. 'linger:' .. sid) or '0') or 0
   if lingers > (due or now) then due = lingers end
-  make_runnable(pid, { q = s.q, ep = '0' }, false, due and due > now and due or nil)
+  make_runnable(pid, w.p, false, due and due > now and due or nil, nil, w)
+  record.write(w)
 end
 
 -- Fields about entries go with the last entry, so the head of an idle session says nothing of earlier turns.
@@ -34,11 +57,12 @@ end
 
 -- Starts a turn for the oldest entry that the agent admits, or leaves the session free. Entries before it that are not
 -- admitted are undeliverable (race 26).
-function turns.begin_next(sid)
-  local s = fields(ns .. 'sess:' .. sid, 'ag', 'q', 'salt', 'turn', 'blk', 'gone', 'df', 'dl', 'half', 'hw', 'ic', 'lg')
-  s.q = queue_of(s.q)
+-- `head`: of the session, where the caller has it as it is now.
+function turns.begin_next(sid, head)
+  local s = head or turns.head(sid)
   if not s.ag or s.turn or s.blk or s.gone then return end
   local policy = policy_of(s.ag)
+  if s.entry and not policy.k then return start_turn(sid, s, policy) end
   for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. sid, '-', '+', 'COUNT', policy.k and BOUND or 1)) do
     if admits(policy, entry[2][2]) then return start_turn(sid, s, policy) end
     entries.drop(sid, string.match(entry[1], '^%d+'), 'not_admissible')
@@ -82,38 +106,48 @@ end
 function turns.settle(pid, p, status, output)
   local sid = p.sid
   local head, bodies = ns .. 'sess:' .. sid, ns .. 'wakes:' .. sid
-  local s = fields(head, 'ag', 'gone', 'half', 'hw', 'fo')
+  local s = turns.head(sid)
   local batch = turns.batch_of(pid)
   local last = batch[#batch]
   local poisoned = status == 'failed' or status == 'abandoned'
-  call('HDEL', head, 'turn')
+  local over = { 'turn' }
+  s.turn = nil
   if s.gone then
     for _, n in ipairs(batch) do entries.drop(sid, n, 'target_gone') end
   elseif status == 'cancelled' and call('HEXISTS', proc_key(pid), 'it') == 1 then
     give_entries_back(sid, batch)
     call('HINCRBY', head, 'ic', 1)
+    s.ic = s.ic or '1'
   elseif poisoned and #batch > 1 then
     give_entries_back(sid, batch)
-    call('HSET', head, 'half', int(math.floor(#batch / 2)), 'hw', int(math.max(tonumber(s.hw or '0'), tonumber(last))))
+    s.half, s.hw = int(math.floor(#batch / 2)), int(math.max(tonumber(s.hw or '0'), tonumber(last)))
+    call('HSET', head, 'half', s.half, 'hw', s.hw)
   elseif batch[1] then
-    call('HDEL', head, 'ic')
-    if s.fo and not p.follows then call('HDEL', head, 'fo') end -- only a turn that switches frames goes on with the row
+    if s.ic then over[#over + 1] = 'ic' end
+    if s.fo and not p.follows then over[#over + 1] = 'fo' end -- only a turn that switches frames goes on with the row
+    s.ic = nil
     for _, n in ipairs(batch) do
-      local admitted = string.match(entries.state_of(sid, n), '%d+$') or ''
+      local entry = entries.read(sid, n)
+      local admitted = string.match(entry[n .. ':s'] or '', '%d+$') or ''
       local rest = ' ' .. pid .. ' ' .. int(now) .. ' ' .. admitted
       if poisoned and #output <= 4096 then call('HSET', bodies, n .. ':e', output) end
       if poisoned and policy_of(s.ag).f == 'b' then
         call('HSET', bodies, n .. ':s', 'blocked' .. rest)
         tell_entry(sid, n, 'blocked' .. rest)
         call('HSET', head, 'blk', n)
+        s.blk = n
         call('ZADD', ns .. 'idx:undeliverable', int(now), sid .. '#' .. n)
       else
         local verb = poisoned and 'failed' or 'settled'
-        entries.conclude(sid, n, verb .. rest, '{"status":"ok","value":' .. output .. '}')
+        entries.conclude(sid, n, verb .. rest, '{"status":"ok","value":' .. output .. '}', entry)
       end
     end
-    if s.half and (poisoned or tonumber(last) >= tonumber(s.hw)) then call('HDEL', head, 'half', 'hw') end
+    if s.half and (poisoned or tonumber(last) >= tonumber(s.hw)) then
+      over[#over + 1], over[#over + 2] = 'half', 'hw'
+      s.half, s.hw = nil, nil
+    end
   end
+  call('HDEL', head, unpack(over))
   linger(sid, p, policy_of(s.ag), status, #batch)
-  turns.begin_next(sid)
+  turns.begin_next(sid, s)
 end
