@@ -296,6 +296,21 @@ def test_the_thread_ends_after_the_last_waiter_and_the_next_one_begins_another(
     assert stores[1].closed.wait(10)
 
 
+def test_a_thread_that_nothing_needs_ends_before_it_looks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("LINGER_S", 0.0), ("YOUNG_S", 0.0), ("LOOK_S", 0.001)):
+        monkeypatch.setattr(f"wakeline.store.tailer.{name}", value)
+    left, becomes_due = threading.Event(), iter([False])
+    monkeypatch.setattr(
+        "wakeline.store.tailer._Ear._is_due", property(lambda _: left.wait(60) and next(becomes_due, True))
+    )
+    tailer = Tailer(lambda: store)
+    with tailer.waiting(END, BlockingWaiter(0)):
+        pass
+    left.set()
+    assert store.closed.wait(60)
+    assert [(one["left"], one.get("over")) for one in store.asked] == [([["event", "p"]], True)]
+
+
 def test_where_no_thread_can_be_started_the_waiter_knows(tailer: Tailer, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

@@ -226,9 +226,10 @@ class _Ear(threading.Thread):
 
     def run(self) -> None:
         """Ends when the tailer gives up."""
-        while not (self._is_due and self._owner.gives_up(self)):
+        # It asks once a turn, as a look that becomes due in between would come before the end of what nothing needs.
+        while not ((is_due := self._is_due) and self._owner.gives_up(self)):
             try:
-                if self._is_due:
+                if is_due:
                     self._look()
                 self._hear()
                 self._failures = 0
