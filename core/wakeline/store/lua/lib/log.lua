@@ -91,9 +91,11 @@ end
 -- leaves nothing.
 local function ensure_started(pid, p)
   if p.fs then return end
-  p.fs = '1'
-  call('HSET', proc_key(pid), 'fs', '1')
-  -- The first row of a process alone needs these; the record of a run is read without them.
-  local run = p.ow and p or fields(proc_key(pid), 'st', 'ow', 'ct', 'rel', 'tr')
-  append(pid, p, 'process.started', '{}', nil, nil, run_of(run))
+  -- The first row of a process alone needs these; the record of a run is read without them. The script may have
+  -- written an event of it since, so the sequence is read here.
+  local is = fields(proc_key(pid), 'st', 'ow', 'ct', 'rel', 'tr', 'seq', 'tl')
+  p.fs, p.seq = '1', int(num(is.seq, 0) + 1)
+  call('HSET', proc_key(pid), 'fs', '1', 'seq', p.seq, 'ua', int(now))
+  write_event(pid, p.seq, 'process.started', '{}', nil, nil, run_of(is))
+  if is.tl then tails.event(pid, is.tl, p.seq) end
 end
