@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 from wakeline import App, AsyncCtx, AsyncTurn
-from wakeline.embedded import PrivateServer
+from wakeline.embedded import PrivateServer, find_server
 from wakeline.settings import Settings
 from wakeline.store import ends, queues
 from wakeline.store.connection import UrlBackend
@@ -23,6 +23,15 @@ from benchmarks.budget import Meter
 
 pytestmark = pytest.mark.real
 HOUSEKEEPING_MS = 60_000
+
+
+@pytest.fixture
+def server() -> Iterator[PrivateServer]:
+    """A server for each test: the tailer of an app that was closed stays blocked for a while, and would be counted."""
+    binary = find_server()
+    assert binary is not None
+    with PrivateServer(binary) as running:
+        yield running
 
 
 @pytest.fixture
