@@ -57,6 +57,7 @@ async def _takes(bench: Bench, queues: int, n: int) -> list[float]:
     return took
 
 
+PAGES = 100
 SETTLED_S = 0.6
 """What is younger is in no index yet (ADR 17)."""
 
@@ -81,10 +82,11 @@ def filtered(bench: Bench) -> list[Figure]:
         for name, one in FILTERS.items():
             row = f"page filtered by {name}, {size:,} live"
             first = _timed(lambda one=one: bench.app.processes("live", limit=50, **one), 1)
-            before, took = bench.meter.look(), _timed(lambda one=one: bench.app.processes("live", limit=50, **one), 15)
+            before = bench.meter.look()
+            took = _timed(lambda one=one: bench.app.processes("live", limit=50, **one), PAGES)
             found[name].append(statistics.median(took))
             figures += [Figure(f"{row}, the first", "ms", first), Figure(row, "ms", took)]
-            figures.append(bench.meter.since(before, row, 15)[0])
+            figures.append(bench.meter.since(before, row, PAGES)[0])
     most, least = sizes[-1], sizes[0]
     return figures + [
         Figure(f"page filtered by {name}, {most:,} live ÷ {least:,}", "", [took[-1] / took[0]])
