@@ -137,11 +137,11 @@ def cost(world: World, prepare: Callable[[World, int], Prepared]) -> tuple[int, 
 COSTS: dict[Callable[[World, int], Prepared], tuple[int, int]] = {
     starts: (10, 1294),
     bulk_starts: (4, 1110),
-    no_ops: (48, 3780),
-    ten_steps: (100, 8151),
-    parks: (54, 4640),
-    signals: (61, 4566),
-    turns: (84, 5953),
+    no_ops: (46, 3780),
+    ten_steps: (98, 8151),
+    parks: (52, 4640),
+    signals: (59, 4566),
+    turns: (82, 5953),
 }
 """Commands, and bytes of the append-only file: of a unit alone, which shares no command with another one."""
 ABOUT = 0.015

@@ -52,8 +52,10 @@ local function foreign(queue, id)
   call('ZADD', rq .. ':failed:' .. queue, int(now / 1000 + doorbell.FAILURE_TTL), id)
 end
 
--- `rq suspend`: nothing is taken until `rq resume`; the next look, at most a second later, finds out.
-if a.n > 0 and call('EXISTS', rq .. ':suspended') == 1 then
+-- `rq suspend`: nothing is taken until `rq resume`; the next look, at most a second later, finds out. One look at that
+-- and at queues that are paused, for nearly always there is neither.
+local is_halted = a.n > 0 and call('EXISTS', rq .. ':suspended', ns .. 'paused') > 0
+if is_halted and call('EXISTS', rq .. ':suspended') == 1 then
   unasked = true
   return { 'taken', {}, '0' }
 end
@@ -71,7 +73,14 @@ local function others(id, list, pid, later, whose)
   return now - num(call('HGET', job, 'wl_stray'), now) < doorbell.FAILURE_TTL * 1000
 end
 
-local held, kept = call('SCARD', ns .. 'owned:' .. a.owner), 0
+local function is_paused(queue) return is_halted and call('SISMEMBER', ns .. 'paused', queue) == 1 end
+
+-- Whether it had a process before this take. Few takes ask.
+local kept, held = 0, nil
+local function had_one()
+  held = held or call('SCARD', ns .. 'owned:' .. a.owner)
+  return held > 0
+end
 
 -- What was lost twice with its workers runs apart: nothing else is here, or only what has outlived its moment and is no
 -- more suspect than it. `room`: how many this take may bring, once it brings one of these. A call that needs a child is
@@ -81,7 +90,7 @@ local function is_kept_out(p)
   if isolates.lacked(p) then return true end
   local most = crashes.apart(p)
   if not most then return room ~= nil end
-  local others = not room and #taken > 0 or held > 0 and not (a.cleared and most > 1)
+  local others = not room and #taken > 0 or not (a.cleared and most > 1) and had_one()
   return others or #taken >= math.min(most, room or most)
 end
 
@@ -119,7 +128,7 @@ local function take_aside()
   for _, line in ipairs(lines) do
     local queue, rest = string.match(line, '^(%S+) (.*)$')
     queue = unword(queue)
-    local mine = listens_to(queue) and call('SISMEMBER', ns .. 'paused', queue) == 0 and takes_from(codes, queue, rest)
+    local mine = listens_to(queue) and not is_paused(queue) and takes_from(codes, queue, rest)
     while mine and #taken < a.n and budget > 0 and kept < BOUND do
       local pid = call('ZRANGE', ns .. 'aside:' .. line, 0, 0)[1]
       if not pid then break end
@@ -215,7 +224,7 @@ end
 
 -- Whether there is nothing more to take from a queue, for now.
 local function take_from_queue(queue)
-  if call('SISMEMBER', ns .. 'paused', queue) == 1 then return true end
+  if is_paused(queue) then return true end
   local former = former_name(queue)
   local silent = not former or take_from(former)
   return take_from(queue) and silent
