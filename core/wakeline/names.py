@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
-import secrets
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NewType
@@ -251,7 +251,7 @@ def new_claim_id() -> str:
 
 def _random(length: int) -> str:
     # 256 is a multiple of 32, so the low five bits of a random byte are a fair choice among 32.
-    return secrets.token_bytes(length).translate(_FOLDED).decode()
+    return os.urandom(length).translate(_FOLDED).decode()
 
 
 def all_of(was: Sequence[str] | str, what: str) -> tuple[str, ...]:

@@ -6,10 +6,12 @@ Invariant: both equal what a serialiser and a parser make. What is not plain is 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from json.encoder import encode_basestring
-from typing import Any, cast
+from typing import Any
 
 NOT_PLAIN: Any = object()
+_kind_of: Callable[[object], object] = type
 SAFE_INTEGER = 2**53
 """Below it a float and an integer of one value are the same number to every reader of JSON."""
 _DEPTH, _INTEGER = 8, 2**63
@@ -23,7 +25,7 @@ def plain(value: Any, depth: int = _DEPTH) -> Any:
     Returns `NOT_PLAIN` for everything else (subclasses, models, text that is not ASCII, large numbers, deep nesting),
     and then they decide.
     """
-    kind = cast("object", type(value))
+    kind = _kind_of(value)
     if kind is str:
         return value if value.isascii() else NOT_PLAIN
     if kind is int:
@@ -59,7 +61,7 @@ def canonical_text(value: Any, depth: int = _DEPTH) -> str | None:
     It is written in one pass: a copy, a second one for the numbers and an encoder took three times as long, at every
     step and every start with arguments.
     """
-    kind = cast("object", type(value))
+    kind = _kind_of(value)
     if kind is str:
         return encode_basestring(value) if value.isascii() else None
     if kind is int:

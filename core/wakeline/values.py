@@ -310,9 +310,12 @@ def framed(*parts: str | bytes) -> bytes:
     return b"".join(frames)
 
 
+_VERSION_FRAME = framed(HASH_VERSION)
+
+
 def content_hash(*parts: str) -> str:
     """Sha256 (64 lower hex digits) over a version tag and the framed parts: ("ab", "c") differs from ("a", "bc")."""
-    return hashlib.sha256(framed(HASH_VERSION, *parts)).hexdigest()
+    return hashlib.sha256(_VERSION_FRAME + framed(*parts)).hexdigest()
 
 
 def short_hash(*parts: str, length: int = 16) -> str:

@@ -11,7 +11,7 @@ from wakeline.run.boundary import contain_exits
 
 from benchmarks.python_cost import AT_ONCE, Bench, counted, made, units
 
-MOST = {"start": 74, "no-op": 154, "step": 151, "park": 446, "resume": 334, "signal": 119}
+MOST = {"start": 63, "no-op": 138, "step": 145, "park": 428, "resume": 321, "signal": 116}
 """Calls of one, of 32 side by side. Python 3.11 makes three in a hundred fewer, and later versions fewer still. What
 goes over it needs a reason."""
 

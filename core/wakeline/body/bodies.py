@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any, cast
+from typing import Any
 
 from wakeline.body.blocking import Ctx, Turn
 from wakeline.body.calls import call_tool
@@ -53,12 +53,10 @@ class Bodies:
     def of(self, claim: Claim) -> Code:
         """The code of a claim. Raises `UnknownName`, `UnknownAgent` or `IsolationUnavailable` if it is missing here,
         and `InvalidArguments` or `InvalidPayload` if it cannot take the stored arguments."""
-        given = cast("dict[str, Any]", from_json(claim.input) if claim.input is not None else None)
         match claim.registration.input:
             case EngineInput(kind=kind, payload=payload):
-                return self._engine(
-                    kind, claim.engine_version, cast("dict[str, Any]", payload) if claim.input is None else given
-                )
+                given: Any = payload if claim.input is None else from_json(claim.input)
+                return self._engine(kind, claim.engine_version, given)
             case ToolCall(call=call):
                 return self._tool(call)
             case SessionTurn(session_id=session_id):

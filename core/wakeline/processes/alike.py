@@ -41,7 +41,8 @@ def read_claimed(process_id: str, incarnation: str, text: str) -> Registration:
     except InvalidPayload:
         # It is cut at another place than it seemed: only valid JSON between two known texts is what stands there.
         return read_registration(process_id, text)
-    given = cast("EngineInput", like.input).with_fields(payload=payload)
+    assert isinstance(like.input, EngineInput), "only registrations of engines are kept"
+    given = like.input.with_fields(payload=payload)
     return like.with_fields(id=process_id, incarnation=incarnation, input=given)
 
 

@@ -11,13 +11,14 @@ from typing import Any, Literal, assert_never, cast, get_args
 
 from wakeline import values
 from wakeline.errors import FailureClass, InvalidPayload, ProcessAbandoned, ProcessCancelled, ProcessFailed
+from wakeline.fixed import fixed
 from wakeline.values import Json
 
 TerminalState = Literal["completed", "failed", "cancelled", "abandoned"]
 FAILURE_CLASSES: tuple[str, ...] = get_args(FailureClass)
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Success:
     """It ended with a value."""
 

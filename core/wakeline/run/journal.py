@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from wakeline.clock import Clock
-from wakeline.effects.envelope import Envelope, envelope_hash
+from wakeline.effects.envelope import Envelope
 from wakeline.effects.journal import JournalRow
 from wakeline.errors import LeaseLost, ReplayMismatch, Stopped, StoreError, WakelineError
 from wakeline.processes.misfit import MisfitKind
@@ -57,6 +57,7 @@ class Journal:
         blocking: bool,
     ) -> None:
         self._store, self._claim, self._life = store, claim, life
+        self._process_id = claim.process_id
         self._clock, self.instruments, self._blocking = clock, instruments, blocking
         self._fitting = fitting
         self.replay = replay
@@ -103,7 +104,7 @@ class Journal:
 
     def one_of_its_key(self, key: str) -> AbstractContextManager[None]:
         """An effect whose key no other effect of this run has, unless that one failed; raises `EffectRepeated`."""
-        return self._numbers.one_of_its_key(self._claim.process_id, key)
+        return self._numbers.one_of_its_key(self._process_id, key)
 
     def repetition(self, stem: str) -> int:
         """How many times the body has asked for this, including now."""
@@ -233,7 +234,7 @@ class Journal:
         ``tried``: which try of which call it is, for instruments.
         """
         envelope = Envelope(kind, name, args, asks)
-        digest = envelope_hash(envelope)
+        digest = envelope.digest
         key = key or self.key_of(envelope, digest)
         place, handled = self.asides.place(), being_handled()
         begun_ms: int | None = None
@@ -253,7 +254,7 @@ class Journal:
             begun_ms = None if write is not None else self.now_ms()
             # If a verb that writes its row itself is refused, it has done nothing.
             async with UNGUARDED if write is None else self._asking:
-                with self._life.in_flight, told(self.instruments, self._claim.process_id, envelope, key, tried):
+                with self._life.in_flight, told(self.instruments, self._process_id, envelope, key, tried):
                     try:
                         return await self._new(
                             key, name, perform, write, row_of, lazily=lazily, keeps_errors=keeps_errors
@@ -281,11 +282,11 @@ class Journal:
                 row_of(outcome)
                 return outcome
             if self.instruments.points:
-                self.instruments.point(Phase.effect_before_run, self._claim.process_id)
+                self.instruments.point(Phase.effect_before_run, self._process_id)
             with inside_effect(name):
                 outcome = await perform(key)
             if self.instruments.points:
-                self.instruments.point(Phase.effect_after_run, self._claim.process_id)
+                self.instruments.point(Phase.effect_after_run, self._process_id)
             made = row_of(outcome)
             check_size(f"The outcome of {name}", made.text, MAX_PAYLOAD)
         except WakelineError as error:
@@ -309,7 +310,7 @@ class Journal:
     def giving_up(self, key: str) -> AbstractContextManager[None]:
         """Surrounds an effect or a wait that the body may give up, for its own timeout for example. That is recorded,
         because a replay has to do the same."""
-        return UNGUARDED if key in self.rows else GivingUpGuard(key, self._gave_up)
+        return UNGUARDED if key in self.replay.rows else GivingUpGuard(key, self._gave_up)
 
     def _gave_up(self, key: str, after_ms: int) -> None:
         life = self._life
@@ -325,7 +326,7 @@ class Journal:
     def remember(self, key: str, kind: str, name: str, value: Any) -> None:
         """Records a value with the run's next write (``patched``, a race's winner), without a round trip."""
         envelope = Envelope(kind=kind, name=name, args=None)
-        self.note(self.row_of(key, envelope, envelope_hash(envelope), value))
+        self.note(self.row_of(key, envelope, envelope.digest, value))
 
     def now_ms(self) -> int:
         """The server's time, as this run follows it."""
@@ -361,7 +362,7 @@ class Journal:
         await self._store.execute(journal.record(self._claim.fence, rows, asks))
         self.has_acted = True
         if self.instruments.points:
-            self.instruments.point(Phase.effect_recorded, self._claim.process_id)
+            self.instruments.point(Phase.effect_recorded, self._process_id)
 
     def take_unwritten(self) -> list[Row]:
         """Takes the unwritten rows; the caller writes them."""

@@ -25,6 +25,8 @@ SHOWN = 32
 
 def earlier_slots(slots: Mapping[str, Mapping[str, str]]) -> dict[str, Slot]:
     """The slots that earlier runs opened and that are not closed, of those that a claim brought."""
+    if not slots:
+        return {}
     read = {slot: Slot(fields) for slot, fields in slots.items()}
     return {slot: found for slot, found in read.items() if found.group is not None and not found.is_given_up}
 

@@ -75,7 +75,7 @@ class Replay:
         self._left = Unasked(rows, marks, slots or {}, asides)
         self._strict = strict and self._left.is_exact
         self._excused = excused
-        self._told = {key for key in marks if key.startswith(TOLD)}
+        self._told = {key for key in marks if key.startswith(TOLD)} if marks else set[str]()
         self.note: Callable[[Row], None] = lambda row: None
         """Takes a row, which travels with the run's next write."""
         self._issued: dict[str, asyncio.Future[None]] = {}
@@ -91,7 +91,7 @@ class Replay:
         self.pacing = Pacing()
         """The tasks of the body."""
         self.last_at_ms = 0
-        self.next_n = 1 + max((row.n for row in self.rows.values()), default=0)
+        self.next_n = 1 + max([row.n for row in found]) if found else 1
 
     @property
     def replaying(self) -> bool:

@@ -74,6 +74,8 @@ class Run:
     ) -> None:
         self.store = store
         self.claim = claim
+        self.process_id = claim.process_id
+        """The id of the process that runs."""
         self.fence = claim.fence
         self.host = host
         self.clock = clock
@@ -182,11 +184,6 @@ class Run:
         return Activities(self.store, self.claim.session_id)
 
     # -- what it is
-
-    @property
-    def process_id(self) -> str:
-        """The id of the process that runs."""
-        return self.claim.process_id
 
     @property
     def namespace(self) -> str:

@@ -33,7 +33,11 @@ class Unasked:
         slots: Mapping[str, Slot],
         asides: Asides | None,
     ) -> None:
-        self._gone = {key.removeprefix(GONE): int(text) for key, text in marks.items() if key.startswith(GONE)}
+        self._gone = (
+            {key.removeprefix(GONE): int(text) for key, text in marks.items() if key.startswith(GONE)}
+            if marks
+            else dict[str, int]()
+        )
         self.rows = self._in_order(rows) if rows else {}
         """The rows whose outcome the body does not have yet."""
         self._slots = dict(slots)

@@ -26,6 +26,8 @@ from wakeline.values import from_json, number
 from wakeline.waits.resolutions import TIMED_OUT, is_known
 
 log = logger("wakeline.runs")
+_READ_LATER = frozenset({"at", "ls", "gen", "why"})
+"""Fields that are read when they are asked for, and are tried when the claim comes. Most claims have none."""
 LONGEST_APART_MS = 60_000
 """No run keeps others out of its worker for longer (ms)."""
 
@@ -162,13 +164,14 @@ def claim_of(reply: Any) -> Claim:
     if unread is None:
         try:
             given, recorded, waits, complete, *batches = rest or _NOTHING_RAN
-            slots = {row[0]: flat(row[1]) for row in waits}
+            slots = {row[0]: flat(row[1]) for row in waits} if waits else {}
             batch = batch_of(batches[0]) if batches else None
             held = reply if stand_ins.stands_in([spec, given, recorded, waits, *batches]) else None
             journal, whole = flat(recorded), complete == "1"
             claim = Claim(fence, fields, registration, given or None, journal, slots, whole, now, heard, batch, held)
-            _ = claim.attempt, claim.generation, claim.cancel_reason
-            unknown = unknown_resolution(slots)
+            if not _READ_LATER.isdisjoint(fields):
+                _ = claim.attempt, claim.generation, claim.cancel_reason
+            unknown = unknown_resolution(slots) if slots else None
             if unknown is None:
                 return claim
             return Claim(fence, fields, registration, None, {}, {}, True, now, heard, unread=unknown)
@@ -189,7 +192,7 @@ def unknown_resolution(slots: Mapping[str, Mapping[str, str]]) -> str | None:
 
 def _without_counts(fields: Mapping[str, str]) -> dict[str, str]:
     """The fields of a process that is not run, without counts, which may be no numbers."""
-    return {name: value for name, value in fields.items() if name not in ("at", "ls", "gen", "why")}
+    return {name: value for name, value in fields.items() if name not in _READ_LATER}
 
 
 def made_whole(blobs: Blobs, claim: Claim) -> Program[Claim]:

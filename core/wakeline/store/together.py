@@ -70,7 +70,7 @@ def bundled(batch: Sequence[Prepared]) -> list[list[Prepared]]:
     places: dict[str, int] = {}
     for one in batch:
         names = one.call.about
-        floor = max((places.get(name, 0) for name in names), default=0)
+        floor = max([places.get(name, 0) for name in names], default=0)
         place = latest.get(one.call.script, -1)
         if place < floor or len(bundles[place]) == AT_ONCE or lengths[place] + len(one.args) > BYTES_AT_ONCE:
             place = latest[one.call.script] = len(bundles)
@@ -189,7 +189,7 @@ class Exchange:
 
     def _command(self, bundle: Sequence[Prepared]) -> Command:
         script = scripts.load(bundle[0].call.script)
-        first, *others = (one.args for one in bundle)
+        first, *others = [one.args for one in bundle]
         by_text = ("EVAL", script.text) if script.name in self._unknown else ("EVALSHA", script.sha)
         *before, own = self._argv(first)
         return (

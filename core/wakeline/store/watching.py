@@ -224,7 +224,7 @@ class AwaitedWatching(Client):
         if call.script == LOOK:
             return
         self._used_s = time.monotonic()
-        if self.address.look_s is not None and self._next_look is None and not self._is_looking:
+        if self._next_look is None and self.address.look_s is not None and not self._is_looking:
             self._look_later(self.address.look_s)
 
     @property

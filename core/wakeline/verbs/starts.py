@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from wakeline.attachments.attachment import owner_of_process
+from wakeline.attachments.attachment import MARK, owner_of_process
 from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EnvironmentSpec, environment
@@ -83,12 +83,16 @@ class Begun:
 def begin(caller: Caller, start: Start, *, effect: Recorder | None = None) -> Program[Begun]:
     """Start a process that was checked. Raises `ProcessConflict`, `AlreadyRunning`, `AttachmentNotFound`."""
     asked, options = start.asked, start.options
-    yield from handed(asked.text, owner_of_process(asked.id), effect)
+    if MARK in asked.text:
+        yield from handed(asked.text, owner_of_process(asked.id), effect)
     row = opened(effect, Begun(asked.id, GAP).outcome, text=True) if effect is not None else None
     unique = Unique(options.unique) if options.unique is not None else None
     while True:
         try:
-            receipt = yield from written(partial(start.call, unique), effect, row)
+            if effect is None:
+                receipt: Registered = yield start.call(unique, None)
+            else:
+                receipt = yield from written(partial(start.call, unique), effect, row)
         except ProcessConflict as conflict:
             whole = asked.registration if isinstance(asked, Filled) else asked
             return (yield from _repeated(whole, conflict, effect))
@@ -161,7 +165,8 @@ def start_many(
     each = [replace(options, id=one) for one in ids] if ids is not None else [options] * len(rows)
     ready = _checked(caller, body, rows, each)
     for one in ready:
-        yield from handed(one.asked.text, owner_of_process(one.asked.id))
+        if MARK in one.asked.text:
+            yield from handed(one.asked.text, owner_of_process(one.asked.id))
     for first in range(0, len(ready), STARTED_TOGETHER):
         part = ready[first : first + STARTED_TOGETHER]
         try:
@@ -183,7 +188,7 @@ def _checked(
 ) -> list[Start]:
     """The checked starts of some rows, whose options differ only in their ids."""
     options = each[0]
-    wake, ends = wake_of(options.wake, caller.namespace)
+    wake, ends = wake_of(options.wake, caller.namespace) if options.wake is not None else (None, False)
     captured = environment(options.environment) if options.environment is not None else caller.environment
     target = SessionScope(session_id=wake.session_id) if wake else None
     found: list[Start] = []

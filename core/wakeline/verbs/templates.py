@@ -5,6 +5,7 @@ Invariant: a filled template equals the registration that `registration_of` make
 
 from __future__ import annotations
 
+from json.encoder import encode_basestring
 from typing import Any, cast
 
 from wakeline.environments.spec import EnvironmentSpec
@@ -51,7 +52,7 @@ class Template:
             process_id,
             incarnation,
             payload,
-            f'{{"id":{to_json(process_id)}{self._head}{text}{self._middle}{incarnation}{self._tail}',
+            f'{{"id":{encode_basestring(process_id)}{self._head}{text}{self._middle}{incarnation}{self._tail}',
             content_hash("registration", process_id, canonical, self._kind),
         )
 
