@@ -309,6 +309,8 @@ class View:
         )
 
     def _keeps_every_signal(self) -> None:
+        for slot in self.slots.values():
+            assert "rs" not in slot or slot["r"].startswith('{"status":"ok"'), "the first resolution stays"
         for number, event in self.events:
             if event["t"] == "signal.go":
                 in_slots = sum(slot.get("rs") == str(number) for slot in self.slots.values())
