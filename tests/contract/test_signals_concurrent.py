@@ -312,7 +312,7 @@ def test_signals_meet_waits_that_are_given_up_and_none_is_lost(world: World) -> 
     consumer = Consumer(world, wanted=THREADS * SIGNALS, gives_up=True)
     side_by_side(*(sender(world, me, resends=False, behind=consumer) for me in range(THREADS)), consumer.work)
     check_consumed(world, consumer)
-    assert consumer.did["gave up"] >= 20 and consumer.did["parked"] >= 20
+    assert consumer.did["gave up"] and consumer.did["parked"]  # how often is up to the machine
 
 
 def test_signals_and_an_end_at_once_every_accepted_one_is_in_the_log_and_none_after_the_end(world: World) -> None:
