@@ -144,7 +144,7 @@ def test_a_recorded_error_is_raised_with_its_class_and_fields() -> None:
     recorded = row(error=ReplayConflict(process_id="p", replay_key="k"))
     with pytest.raises(ReplayConflict) as error:
         JournalRow.from_json(recorded.to_json()).deliver()
-    assert error.value.fields == {"process_id": "p", "replay_key": "k"}
+    assert error.value.fields == {"process_id": "p", "replay_key": "k", "session_id": None}
 
 
 # -- where two envelopes differ
