@@ -17,12 +17,11 @@ SETTINGS = ("REDIS_URL", "REDIS_TLS_URL", "REDISTOGO_URL", "REDISCLOUD_URL", "RQ
 
 @pytest.fixture
 def shop(server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    for name in [n for n in os.environ if n.startswith("WAKELINE_") or n in SETTINGS]:
+    for name in [n for n in os.environ if (n.startswith("WAKELINE_") and n != "WAKELINE_LOG_FORMAT") or n in SETTINGS]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("WAKELINE_REDIS_URL", server.url)
     monkeypatch.setenv("WAKELINE_APP", "cli_app:app")
     monkeypatch.setenv("WAKELINE_HOLD", "0")
-    monkeypatch.setenv("WAKELINE_LOG_FORMAT", "text")
     monkeypatch.setattr(sys, "path", [str(APPS), *sys.path])
     monkeypatch.chdir(APPS)
     monkeypatch.delitem(sys.modules, "cli_app", raising=False)

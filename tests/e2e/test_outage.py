@@ -71,7 +71,7 @@ def until(look: Callable[[], bool], what: str, seconds: float = 20) -> None:
 
 @pytest.fixture
 def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    for name in [n for n in os.environ if n.startswith("WAKELINE_")]:
+    for name in [n for n in os.environ if n.startswith("WAKELINE_") and n != "WAKELINE_LOG_FORMAT"]:
         monkeypatch.delenv(name)
     notes = tmp_path / "notes"
     notes.touch()

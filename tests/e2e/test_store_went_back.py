@@ -134,7 +134,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    for name in [n for n in os.environ if n.startswith("WAKELINE_")]:
+    for name in [n for n in os.environ if n.startswith("WAKELINE_") and n != "WAKELINE_LOG_FORMAT"]:
         monkeypatch.delenv(name)
     (tmp_path / "back_app.py").write_text(BODIES)
     binary = find_server()
