@@ -144,7 +144,11 @@ def releases(tmp_path: Path) -> Path:
 
 
 def env_of(server: PrivateServer, releases: Path, release: str) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if name == "WAKELINE_LOG_FORMAT" or not name.startswith("WAKELINE_")}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "WAKELINE_LOG_FORMAT" or not name.startswith("WAKELINE_")
+    }
     paths = os.pathsep.join([str(releases / release), os.environ.get("PYTHONPATH", "")])
     own = {
         "WAKELINE_REDIS_URL": server.url,
