@@ -36,13 +36,13 @@ def test_what_processes_of_another_root_use_is_counted_as_that_of_others(idle: i
 
 
 def test_a_tree_keeps_the_time_of_children_that_have_ended() -> None:
-    busy = "import time\nwhile time.process_time() < 0.2: pass"
+    busy = "import time\nwhile time.process_time() < 0.3: pass"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}]); print('over'); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"over\n"
         assert descendants(child.pid) == [child.pid]
-        assert tree_s(child.pid) >= 0.2
+        assert tree_s(child.pid) > 0.2  # of 0.3: the system rounds the time of each process down, twice
         child.kill()
 
 
