@@ -45,7 +45,8 @@ def environment(server: PrivateServer, **more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("WAKELINE", "REDIS", "RQ")) and name != "DYNO"
     }
-    return kept | {"REDIS_URL": server.url, "WAKELINE_APP": "wakeline_workers.demo_app:app"} | more
+    own = {"REDIS_URL": server.url, "WAKELINE_APP": "wakeline_workers.demo_app:app", "WAKELINE_LOG_FORMAT": "text"}
+    return kept | own | more
 
 
 def serving(server: PrivateServer, *words: str, **more: str) -> subprocess.Popen[str]:

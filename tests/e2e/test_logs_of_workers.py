@@ -14,6 +14,8 @@ from wakeline.embedded import PrivateServer
 
 from tests.e2e.shop import APPS, Shop, until
 
+LONG_S = 90  # a worker, and a child of an isolated tool, have to start
+
 SAID = {
     ("begins", None), ("begins to ship", None), ("weighs", "weigh"), ("packs", "pack"), ("labels", "label"),
     ("waits", None), ("ends", None), ("ends to ship", None),
@@ -40,10 +42,10 @@ def test_every_line_is_an_object_and_every_entry_of_a_body_is_there_once_with_it
     for body in ("ship", "ship_blocking"):
         shop.text("start", body, "[7]", "--id", f"{body}-7")
     for body in ("ship", "ship_blocking"):
-        until(lambda of=f"{body}-7": '"kind": "signal"' in json.dumps(shop.json("show", of)["waits"]))  # type: ignore[misc]
+        until(lambda of=f"{body}-7": '"kind": "signal"' in json.dumps(shop.json("show", of)["waits"]), LONG_S)  # type: ignore[misc]
         shop.text("signal", f"{body}-7", "go", "true")
     for body in ("ship", "ship_blocking"):
-        until(lambda of=f"{body}-7": shop.json("show", of)["status"] == "completed")  # type: ignore[misc]
+        until(lambda of=f"{body}-7": shop.json("show", of)["status"] == "completed", LONG_S)  # type: ignore[misc]
     serving.send_signal(signal.SIGTERM)
     _, errors = serving.communicate(timeout=30)
     entries = [json.loads(line) for line in errors.splitlines()]

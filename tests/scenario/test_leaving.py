@@ -17,10 +17,11 @@ from tests.scenario.conftest import until
 
 def test_a_worker_that_leaves_hears_no_bells_while_it_waits_for_its_bodies(backend: Backend) -> None:
     app = App("t" + token_hex(4), backend=backend, settings=Settings(hold_ms=50, shutdown_ms=5_000))
-    over, loops = threading.Event(), list[tuple[WorkerLoop, asyncio.AbstractEventLoop]]()
+    begun, over, loops = threading.Event(), threading.Event(), list[tuple[WorkerLoop, asyncio.AbstractEventLoop]]()
 
     @app.engine
     def stays(ctx: Ctx) -> str:
+        begun.set()
         over.wait(10)
         return "ended by itself"
 
@@ -36,7 +37,7 @@ def test_a_worker_that_leaves_hears_no_bells_while_it_waits_for_its_bodies(backe
     def rung() -> bool:
         return bool(client.scard(f"{prefix}idle:{app.namespace}"))
 
-    until(lambda: handle.status().status == "running" and rung())
+    until(lambda: begun.is_set() and handle.status().status == "running" and rung())
     loops[0][1].call_soon_threadsafe(loops[0][0].stop)
     until(lambda: not rung())
     still_there = client.zcard(f"{prefix}owners")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from wakeline.errors import SettingsInvalid
 from wakeline.logs import LONGEST, JsonFormatter, ProcessFilter, TextFormatter, configure, is_json, is_ours
-from wakeline_workers.streams import say
+from wakeline_workers.said import say
 
 AT = 1_700_000_000.123
 

@@ -31,7 +31,8 @@ from wakeline.store.queues import declare_queues
 from wakeline_workers.leaving import Deadline
 from wakeline_workers.loading import load_for_work
 from wakeline_workers.loop import WorkerLoop
-from wakeline_workers.streams import begin_log, keep_output
+from wakeline_workers.said import begin_log
+from wakeline_workers.streams import keep_output
 from wakeline_workers.worker import WakelineWorker, serve
 
 log = logger("wakeline.worker")

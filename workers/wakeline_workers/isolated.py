@@ -38,7 +38,8 @@ from wakeline.values import from_json, parse_duration, to_json
 from wakeline.verbs.attachments import AsyncAttachments, Attachments, AttachmentVerbs
 
 from wakeline_workers.loading import load_app, load_for_work
-from wakeline_workers.streams import begin_log, keep_output
+from wakeline_workers.said import begin_log
+from wakeline_workers.streams import keep_output
 
 log = logger("wakeline.worker")
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)

@@ -13,7 +13,7 @@ import socket
 import threading
 from types import TracebackType
 
-from wakeline_workers.streams import say
+from wakeline_workers.said import say
 
 BEYOND_S = 3.0
 """Seconds after the shutdown time. A supervisor kills a second earlier (`supervisor.GRACE_S`), because it knows that

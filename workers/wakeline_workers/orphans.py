@@ -18,7 +18,7 @@ from wakeline.errors import StoreError
 from wakeline.shown import logger
 from wakeline.store.connection import typed_errors
 
-from wakeline_workers.streams import say
+from wakeline_workers.said import say
 
 log = logger("wakeline.worker")
 LOOK_S = 0.5

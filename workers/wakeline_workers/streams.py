@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import errno
 import io
-import logging
 import os
 import sys
 from contextlib import suppress
 from typing import Any, TextIO, cast
-
-from wakeline.logs import JsonFormatter, handle_entries, is_json
-from wakeline.shown import shown
 
 
 def hold_places() -> None:
@@ -26,22 +22,6 @@ def hold_places() -> None:
     # Then only Python's own objects for them are missing.
     sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)  # pyright: ignore[reportUnnecessaryComparison]
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)  # pyright: ignore[reportUnnecessaryComparison]
-
-
-def begin_log(level: str) -> None:
-    """From now on entries of all loggers go to standard error, in the form that ``WAKELINE_LOG_FORMAT`` says."""
-    handle_entries(level, as_json=is_json(sys.stderr))
-
-
-def say(text: str, plain: str | None = None) -> None:
-    """Writes one line to the log; ``plain`` is its form for people. A log without a reader must not end its writer."""
-    with suppress(OSError, ValueError):
-        said = f"wakeline: {text}" if plain is None else plain
-        if is_json(sys.stderr):
-            said = JsonFormatter().format(
-                logging.LogRecord("wakeline.supervisor", logging.INFO, "", 0, text, None, None)
-            )
-        print(shown(said), file=sys.stderr, flush=True)
 
 
 class _Kept(io.FileIO):

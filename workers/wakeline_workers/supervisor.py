@@ -26,8 +26,9 @@ from wakeline.telemetry.phases import Phase
 from wakeline_workers.child import Orders
 from wakeline_workers.loading import load_for_work
 from wakeline_workers.restarts import GIVE_UP, Ending, Restarts
+from wakeline_workers.said import begin_log, say
 from wakeline_workers.signals import ENDING, ignore_ending
-from wakeline_workers.streams import begin_log, hold_places, keep_output, say
+from wakeline_workers.streams import hold_places, keep_output
 
 WATCH_S = 0.05
 TRIES_PER_BEAT = 4

@@ -151,7 +151,7 @@ class Console:
     def note(self, text: str) -> None:
         """A line for the user, which is never a result. A command that serves writes it like an entry of its log."""
         if self.serves:
-            from wakeline_workers.streams import say  # most commands end before they would have loaded this
+            from wakeline_workers.said import say  # most commands end before they would have loaded this
 
             return say(text.removeprefix("wakeline: "), text)
         click.echo(shown(text), err=True)
