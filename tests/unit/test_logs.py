@@ -161,4 +161,4 @@ def test_what_a_supervisor_says_is_an_entry_too(
     text, line = capsys.readouterr().err.splitlines()
     assert text == "wakeline: 2 workers"
     found = json.loads(line)
-    assert (found["level"], found["logger"], found["msg"]) == ("INFO", "wakeline.supervisor", "3 workers")
+    assert (found["level"], found["logger"], found["msg"]) == ("WARNING", "wakeline.supervisor", "3 workers")

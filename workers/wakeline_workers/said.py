@@ -18,12 +18,12 @@ def begin_log(level: str) -> None:
     handle_entries(level, as_json=is_json(sys.stderr))
 
 
-def say(text: str, plain: str | None = None) -> None:
+def say(text: str, plain: str | None = None, level: str = "WARNING") -> None:
     """Writes one line to the log; ``plain`` is its form for people. A log without a reader must not end its writer."""
     with suppress(OSError, ValueError):
         said = f"wakeline: {text}" if plain is None else plain
         if is_json(sys.stderr):
             said = JsonFormatter().format(
-                logging.LogRecord("wakeline.supervisor", logging.INFO, "", 0, text, None, None)
+                logging.LogRecord("wakeline.supervisor", logging.getLevelNamesMapping()[level], "", 0, text, None, None)
             )
         print(shown(said), file=sys.stderr, flush=True)

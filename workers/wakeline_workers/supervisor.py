@@ -210,7 +210,7 @@ class Supervisor:
         if waited > SILENT_S and not self._said:
             self._said = True
             sooner = "; Ctrl-C again ends it now" if self._interrupts else ""
-            say(f"stopping: what runs has {shutdown_s:g} s to end, to park or to be handed back{sooner}")
+            say(f"stopping: what runs has {shutdown_s:g} s to end, to park or to be handed back{sooner}", level="INFO")
         if waited > shutdown_s + GRACE_S or self._interrupts > 1:
             for child in self._children:
                 child.killed = child.killed or child.process.poll() is None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 from wakeline.errors import StoreError
 from wakeline.names import check_queue
+from wakeline.shown import shown
 from wakeline.store.keys import queue_name
 
 from wakeline_workers.cli.root import Console, command, option
@@ -168,7 +169,8 @@ def dev(console: Console, processes: int, concurrency: int | None) -> int:
             os.environ["WAKELINE_REDIS_URL"] = server.url
             # Only for a private server: the password of a configured one belongs on no screen and in no log.
             where = f"WAKELINE_REDIS_URL={server.url} " if server.private else ""
-            console.note(f"export {where}WAKELINE_APP={console.target}")
+            # A user types this into a shell. So it is no entry of a log.
+            click.echo(shown(f"export {where}WAKELINE_APP={console.target}"), err=True)
         app = console.app
         if server.url is None:
             app.connect(server.backend)

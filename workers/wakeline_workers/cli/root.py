@@ -148,18 +148,18 @@ class Console:
         """Says that a list was cut after ``n``, and how to see the rest."""
         self.note(f"wakeline: there are more than these {n}{of and ' '}{of}; {way}")
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, level: str = "INFO") -> None:
         """A line for the user, which is never a result. A command that serves writes it like an entry of its log."""
         if self.serves:
             from wakeline_workers.said import say  # most commands end before they would have loaded this
 
-            return say(text.removeprefix("wakeline: "), text)
+            return say(text.removeprefix("wakeline: "), text, level)
         click.echo(shown(text), err=True)
 
     def fail(self, error: Mapping[str, Any], *, say: str | None) -> None:
         """An error: a line on stderr, and with --json the result."""
         if say is not None:
-            self.note(f"wakeline: {say}")
+            self.note(f"wakeline: {say}", "ERROR")
         if self.as_json:
             with suppress(errors.FileUnusable):  # standard error has said it
                 _print(shown_json(json.dumps({"error": error}, ensure_ascii=False)))
