@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,9 +20,12 @@ from wakeline.settings import LOG_FORMATS
 from wakeline.shown import moment, shown_entry, shown_json
 from wakeline.tools.tool import current_body, current_call, current_run
 
-LONGEST = 9_000
-"""The most bytes of a JSON entry. Heroku's log router splits a line at 10,000."""
+LONGEST = 4_000
+"""The most bytes of a JSON entry. Several processes write to one pipe, which keeps up to 4,096 bytes in one piece
+(PIPE_BUF of pipe(7))."""
 CUT = " … (cut)"
+MOST = 2**63
+"""An integer that is larger is a text: few readers of JSON have room for it."""
 OF_PROCESS = "wakeline_process"
 """The attribute of a log record with the facts of the process whose code wrote it."""
 _PLAIN = {
@@ -133,22 +137,22 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """Entries as JSON, each in one line of at most 9,000 bytes: ``ts``, ``level``, ``logger``, ``msg``, then what is
+    """Entries as JSON, each in one line of at most 4,000 bytes: ``ts``, ``level``, ``logger``, ``msg``, then what is
     known of the process (`process_id`, `kind`, `name`, `attempt`, `epoch`, `session`, `effect`, `owner`, `release`),
     ``exc`` for a traceback, and what the entry was given as ``extra``. A longer text is cut, and says so."""
 
     def format(self, record: logging.LogRecord) -> str:
-        entry: dict[str, Any] = {name: _plain(value) for name, value in vars(record).items() if name not in _PLAIN}
         at = datetime.fromtimestamp(record.created, UTC)
         first = {
             "ts": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z",
             "level": record.levelname,
             "logger": record.name,
-            "msg": record.getMessage(),
+            "msg": _text_of(record),
         }
+        entry = {_shown(name): _plain(value) for name, value in vars(record).items() if name not in _PLAIN}
         entry |= getattr(record, OF_PROCESS, {})
         if record.exc_info:
-            entry["exc"] = self.formatException(record.exc_info)
+            entry["exc"] = _traceback(self, record)
         elif record.exc_text:
             entry["exc"] = record.exc_text
         if record.stack_info:
@@ -156,21 +160,51 @@ class JsonFormatter(logging.Formatter):
         return as_line(first | {name: value for name, value in entry.items() if name not in first})
 
 
+def _text_of(record: logging.LogRecord) -> str:
+    """The text of an entry. Code that logs must not fail, or lose the entry, for what it logs."""
+    try:
+        return record.getMessage()
+    except Exception as error:  # noqa: BLE001 - code of the user, which may raise anything
+        return f"{_shown(record.msg)} (its arguments do not fit: {type(error).__name__})"
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    try:
+        assert record.exc_info
+        return formatter.formatException(record.exc_info)
+    except Exception as error:  # noqa: BLE001 - an exception of the user is shown by its code
+        return f"(a traceback that cannot be shown: {type(error).__name__})"
+
+
 def as_line(entry: Mapping[str, Any]) -> str:
-    """An entry as one line of JSON; its longest texts are cut until it fits."""
+    """An entry as one line of JSON; its longest texts are cut until it fits, then its last fields are left out."""
     fits = dict(entry)
     while True:
-        line = shown_json(json.dumps(fits, ensure_ascii=False, default=str))
+        line = shown_json(json.dumps(fits, ensure_ascii=False))
         over = len(line.encode("utf-8", "backslashreplace")) - LONGEST
         if over <= 0:
             return line
         name = max(fits, key=lambda one: len(fits[one]) if isinstance(fits[one], str) else 0)
         text = str(fits[name])
-        if len(text) <= 4 * len(CUT):
-            return line  # a thousand short fields: nothing is left to cut
-        # A letter may be several bytes, so at most half goes at once.
-        fits[name] = text[: max(len(text) // 2, len(text) - over) - len(CUT)] + CUT
+        if len(text) > 4 * len(CUT):
+            # A letter may be several bytes, so at most half goes at once.
+            fits[name] = text[: max(len(text) // 2, len(text) - over) - len(CUT)] + CUT
+        else:
+            fits.popitem()
 
 
-def _plain(value: object) -> object:
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+def _plain(value: object) -> str | int | float | bool | None:
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int) and abs(value) < MOST:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return _shown(value)
+
+
+def _shown(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - code of the user, too
+        return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"

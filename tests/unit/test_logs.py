@@ -162,3 +162,54 @@ def test_what_a_supervisor_says_is_an_entry_too(
     assert text == "wakeline: 2 workers"
     found = json.loads(line)
     assert (found["level"], found["logger"], found["msg"]) == ("WARNING", "wakeline.supervisor", "3 workers")
+
+
+class Broken:
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    __repr__ = __str__
+
+
+def nested(depth: int) -> list[Any]:
+    made: list[Any] = []
+    for _ in range(depth):
+        made = [made]
+    return made
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"of": Broken()},
+        {"of": {Broken(): 1}},
+        {"of": 10**5000},
+        {"of": nested(100_000)},
+        {"of": float("nan")},
+        {f"k{n}": n for n in range(2_000)},
+        {"k" * 20_000: 1},
+    ],
+    ids=["object", "key", "integer", "nested", "nan", "many", "long name"],
+)
+def test_no_extra_loses_an_entry_or_leaves_the_logger(extra: dict[str, Any]) -> None:
+    line = JsonFormatter().format(record("paid", **extra))
+    found = json.loads(line, parse_constant=lambda word: pytest.fail(word))
+    assert (found["msg"], len(line) <= LONGEST) == ("paid", True)
+
+
+@pytest.mark.parametrize(("msg", "args"), [("%d", ("x",)), ("%s and %s", ("x",)), ("%s", (Broken(),)), (Broken(), ())])
+def test_a_text_whose_arguments_do_not_fit_is_an_entry_that_says_so(msg: Any, args: tuple[Any, ...]) -> None:
+    found = json.loads(JsonFormatter().format(record(msg, *args)))
+    assert "do not fit" in found["msg"]
+
+
+def test_an_exception_that_has_no_text_is_an_entry() -> None:
+    class Silent(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    try:
+        raise Silent
+    except Silent:
+        failed = record("charge", exc_info=sys.exc_info())
+    assert json.loads(JsonFormatter().format(failed))["msg"] == "charge"
