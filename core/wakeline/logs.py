@@ -17,7 +17,7 @@ from typing import Any, Literal, TextIO
 
 from wakeline.errors import SettingsInvalid, WakelineError
 from wakeline.settings import LOG_FORMATS
-from wakeline.shown import moment, shown_entry, shown_json
+from wakeline.shown import masked, moment, shown_entry, shown_json
 from wakeline.tools.tool import current_body, current_call, current_run
 
 LONGEST = 4_000
@@ -40,7 +40,7 @@ _PLAIN = {
 
 def configure(
     level: str = "INFO", format: Literal["auto", "text", "json"] = "auto", stream: TextIO | None = None
-) -> None:  # noqa: A002 - the word of logging.basicConfig
+) -> None:
     """Entries of all loggers go to ``stream`` (standard error) from now on. A worker does this itself, with the values
     of ``WAKELINE_LOG`` and ``WAKELINE_LOG_FORMAT``.
 
@@ -79,7 +79,7 @@ def log_failure(log: logging.Logger, error: BaseException | None, what: str, *ar
         log.error(what, *args, exc_info=error)
 
 
-def _is_json(format: str, stream: TextIO) -> bool:  # noqa: A002
+def _is_json(format: str, stream: TextIO) -> bool:
     return format == "json" or (format != "text" and not stream.isatty())
 
 
@@ -139,7 +139,7 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """Entries as JSON, each in one line of at most 4,000 bytes: ``ts``, ``level``, ``logger``, ``msg``, then what is
     known of the process (`process_id`, `kind`, `name`, `attempt`, `epoch`, `session`, `effect`, `owner`, `release`),
-    ``exc`` for a traceback, and what the entry was given as ``extra``. A longer text is cut, and says so."""
+    ``exc`` for a traceback, and what the entry was given as ``extra``; see docs/logs.md."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC)
@@ -149,15 +149,15 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "msg": _text_of(record),
         }
-        entry = {_shown(name): _plain(value) for name, value in vars(record).items() if name not in _PLAIN}
-        entry |= getattr(record, OF_PROCESS, {})
+        first |= getattr(record, OF_PROCESS, {})
         if record.exc_info:
-            entry["exc"] = _traceback(self, record)
+            first["exc"] = _traceback(self, record)
         elif record.exc_text:
-            entry["exc"] = record.exc_text
+            first["exc"] = record.exc_text
         if record.stack_info:
-            entry["stack"] = record.stack_info
-        return as_line(first | {name: value for name, value in entry.items() if name not in first})
+            first["stack"] = record.stack_info
+        extra = {_shown(name): _plain(value) for name, value in vars(record).items() if name not in _PLAIN}
+        return as_line(first, {name: value for name, value in extra.items() if name not in first})
 
 
 def _text_of(record: logging.LogRecord) -> str:
@@ -176,11 +176,14 @@ def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
         return f"(a traceback that cannot be shown: {type(error).__name__})"
 
 
-def as_line(entry: Mapping[str, Any]) -> str:
-    """An entry as one line of JSON; its longest texts are cut until it fits, then its last fields are left out."""
-    fits = dict(entry)
+def as_line(entry: Mapping[str, Any], extra: Mapping[str, Any]) -> str:
+    """An entry as one line of JSON. Until it fits, its longest texts are cut, and then the last of ``extra`` are left
+    out. Bearer tokens are masked."""
+    fits = {
+        name: _cut(value, LONGEST) if isinstance(value, str) else value for name, value in {**entry, **extra}.items()
+    }
     while True:
-        line = shown_json(json.dumps(fits, ensure_ascii=False))
+        line = masked(shown_json(json.dumps(fits, ensure_ascii=False)))
         over = len(line.encode("utf-8", "backslashreplace")) - LONGEST
         if over <= 0:
             return line
@@ -188,9 +191,14 @@ def as_line(entry: Mapping[str, Any]) -> str:
         text = str(fits[name])
         if len(text) > 4 * len(CUT):
             # A letter may be several bytes, so at most half goes at once.
-            fits[name] = text[: max(len(text) // 2, len(text) - over) - len(CUT)] + CUT
+            fits[name] = _cut(text, max(len(text) // 2, len(text) - over))
         else:
-            fits.popitem()
+            for _ in range(max(1, (len(fits) - len(entry)) // 2)):  # a half at once, for there may be thousands
+                fits.popitem()
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - len(CUT)] + CUT
 
 
 def _plain(value: object) -> str | int | float | bool | None:

@@ -16,6 +16,7 @@ from wakeline.store import fleet, keyring, owners, processes, rewinds, scripts
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.blocking import SyncStore
 from wakeline.store.connection import UrlBackend
+from wakeline.store.journal import Effect, Row
 
 from tests.lua.world import LEASE_MS, START_MS, World
 from tests.servers import BACKENDS
@@ -79,6 +80,17 @@ def test_a_loss_of_one_write_or_many_is_noticed_by_the_next_one_and_told_with_it
     assert found(counting) == fleet.StoredRewind(
         writes, 1, START_MS + (5 - writes) * 1000, START_MS + 4000, emptied=False
     )  # once
+
+
+def test_a_signal_that_is_there_is_a_write_only_where_it_brings_the_row_of_its_sender(counting: World) -> None:
+    counting.start("other", kind="external")
+    counting.signal("other", "go", "1")
+    fence = counting.running("p")
+    [before] = rows(counting).values()
+    counting.signal("other", "go", "1")
+    assert list(rows(counting).values()) == [before]
+    counting.signal("other", "go", "1", effect=Effect(fence, Row("signal:1", '{"seq":', after="}")))
+    assert list(rows(counting).values()) == [str(int(before) + 1)]
 
 
 def test_a_look_notices_without_another_write(counting: World) -> None:

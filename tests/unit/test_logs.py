@@ -197,6 +197,25 @@ def test_no_extra_loses_an_entry_or_leaves_the_logger(extra: dict[str, Any]) -> 
     assert (found["msg"], len(line) <= LONGEST) == ("paid", True)
 
 
+def test_the_process_stays_when_thousands_of_fields_are_left_out() -> None:
+    extra: dict[str, Any] = {f"k{n}": n for n in range(20_000)}
+    found = json.loads(JsonFormatter().format(record("paid", wakeline_process={"process_id": "refund-7"}, **extra)))
+    assert list(found)[:5] == ["ts", "level", "logger", "msg", "process_id"]
+    assert 5 < len(found) < 500
+
+
+def test_an_entry_whose_every_text_takes_many_bytes_comes_to_an_end() -> None:
+    facts = {f"fact {n}": "\U000e0041" * 30 for n in range(40)}
+    assert len(JsonFormatter().format(record("paid", wakeline_process=facts))) <= LONGEST
+
+
+def test_a_bearer_token_is_masked_in_an_entry_of_any_logger() -> None:
+    token = "wt1.cHJvY2Vzcw.c2xvdA.c2lnbmF0dXJl"
+    line = JsonFormatter().format(record("answer with %s", token, also=token))
+    assert (json.loads(line)["msg"], json.loads(line)["also"]) == ("answer with wt1.…", "wt1.…")
+    assert "cHJvY2Vzcw" not in line
+
+
 @pytest.mark.parametrize(("msg", "args"), [("%d", ("x",)), ("%s and %s", ("x",)), ("%s", (Broken(),)), (Broken(), ())])
 def test_a_text_whose_arguments_do_not_fit_is_an_entry_that_says_so(msg: Any, args: tuple[Any, ...]) -> None:
     found = json.loads(JsonFormatter().format(record(msg, *args)))

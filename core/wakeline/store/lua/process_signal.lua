@@ -57,9 +57,9 @@ local refused = refusal()
 local seq = int(num(p.seq, 0) + 1)
 -- Nearly every signal is a new one of one name: its write finds out.
 local is_plain = not refused and not sent[2]
-local has_written, as = wrote, sent[1]
+local as = sent[1]
 if not is_plain or call('HSETNX', replays, as.field, seq .. ':' .. as.hash) == 0 then
-  wrote = has_written
+  wrote, call = false, noting -- it wrote nothing yet, and what follows is noted again
   for _, one in ipairs(sent) do
     local replayed = known_as(one)
     if replayed then return replayed end
