@@ -96,6 +96,9 @@ class Site:
 
     def copy(self) -> None:
         """What a replica has, or a backup, or a disk: all that was written so far."""
+        # While a disk is slow to sync, the server keeps what it writes for up to two seconds.
+        with redis.Redis.from_url(self.server.url) as client:
+            until(lambda: client.info("persistence")["aof_buffer_length"] == 0, "it is in the file")
         shutil.rmtree(self.folder / "copy", ignore_errors=True)
         shutil.copytree(self.data / "appendonlydir", self.folder / "copy")
 
