@@ -7,7 +7,21 @@ from wakeline.store.connection import Backend
 from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.instruments import Instruments
 from wakeline.telemetry.phases import Phase
-from wakeline.telemetry.seen import BlockedSeen, EffectSeen, IsolatedSeen, RunSeen, ScriptSeen, StretchSeen
+from wakeline.telemetry.seen import (
+    BeatSeen,
+    BlockedSeen,
+    EffectSeen,
+    EndedSeen,
+    IsolatedSeen,
+    LinkSeen,
+    LostSeen,
+    RunSeen,
+    ScriptSeen,
+    SendingSeen,
+    StretchSeen,
+    TakenSeen,
+    TickedSeen,
+)
 from wakeline.tools.catalog import ToolProvider
 from wakeline.tools.completions import Completion, CompletionClient, CompletionRequest
 from wakeline.tools.definition import ArgumentProjection, ToolContract, ToolManifest
@@ -15,6 +29,7 @@ from wakeline.tools.definition import ArgumentProjection, ToolContract, ToolMani
 __all__ = [
     "ArgumentProjection",
     "Backend",
+    "BeatSeen",
     "BlobBackend",
     "BlockedSeen",
     "Clock",
@@ -22,15 +37,21 @@ __all__ = [
     "CompletionClient",
     "CompletionRequest",
     "EffectSeen",
+    "EndedSeen",
     "EngineProtocol",
     "Instrument",
     "Instruments",
     "IsolatedSeen",
+    "LinkSeen",
+    "LostSeen",
     "Phase",
     "RunSeen",
     "ScriptSeen",
+    "SendingSeen",
     "StoredBlob",
     "StretchSeen",
+    "TakenSeen",
+    "TickedSeen",
     "ToolContract",
     "ToolManifest",
     "ToolProvider",

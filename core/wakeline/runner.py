@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
 
@@ -50,7 +51,7 @@ from wakeline.run.dispatch import ToolDispatch
 from wakeline.run.environments import Environments
 from wakeline.run.groups import deciding
 from wakeline.run.host import Host, RunState
-from wakeline.run.identity import run_seen
+from wakeline.run.identity import ended_seen, run_seen
 from wakeline.run.letting_go import let_go
 from wakeline.run.misfits import Misfits
 from wakeline.run.outcomes import Ended, Outcome, Over, Swallowed, Unfit, cancelled, failed, left_over, outcome_of
@@ -143,13 +144,15 @@ class Runner:
     def run(self, claim: Claim) -> Coroutine[Any, Any, str]:
         """Runs a claim. Gives what became of it: 'finished', 'parked', 'continued', 'released', 'lost'. Never raises
         for what user code does."""
-        return self._run_seen(claim) if self._registry.instruments.runs else self._run(claim)
+        return self._run_seen(claim) if self._registry.instruments.see_runs else self._run(claim)
 
     async def _run_seen(self, claim: Claim) -> str:
         seen = run_seen(claim)
         with self._registry.instruments.run(seen):
             word = await self._run(claim, seen)
             see_end(seen, word)  # unless its body came to an outcome, which was told by then
+            if self._registry.instruments.ends and (ended := ended_seen(claim, seen)) is not None:
+                self._registry.instruments.ended(ended)
         return word
 
     async def _run(self, claim: Claim, seen: RunSeen | None = None) -> str:
@@ -166,7 +169,8 @@ class Runner:
             except (InvalidArguments, InvalidPayload) as unreadable:
                 return await self._unreadable(whole, unreadable)
             run = await self._begun(whole, code)
-            run.seen = seen
+            if seen is not None:
+                run.seen, run.told_in = seen, copy_context()
             if was_late:
                 await run.waits.look()  # hints that came meanwhile
             if self._lost or not run.life.is_running:
@@ -340,7 +344,8 @@ class Runner:
             outcome = failed(run, refused)
             word = await commits.commit(run, outcome, self._misfits)
         if run.seen is not None:
-            see_end(run.seen, word, outcome)
+            see_end(run.seen, word, outcome, run.raised)
+            run.raised = None
         return word
 
     async def _judged(self, run: Run, unfit: Unfit) -> Outcome:

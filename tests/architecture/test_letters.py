@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 CORE, WORKERS = ROOT / "core/wakeline", ROOT / "workers/wakeline_workers"
 TABLES = {one.family: one.rows for one in hashes.every()}
 CODES = {"notify": codes.HINTS}
-FROM_A_CLAIM = {"why"}
+FROM_A_CLAIM = {"why", "bs"}
 """What a claim's reply says beside the fields of the record."""
 
 

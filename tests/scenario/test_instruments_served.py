@@ -14,13 +14,23 @@ from typing import Any
 
 import pytest
 import wakeline.telemetry
-from wakeline import App, AsyncCtx, AsyncTurn, Ctx, ProcessFailed, ProcessNotFound, current
+from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Event, ProcessFailed, ProcessNotFound, current
 from wakeline.settings import Settings
 from wakeline.store.connection import Backend
 from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.phases import Phase
-from wakeline.telemetry.seen import BlockedSeen, EffectSeen, RunSeen, ScriptSeen, StretchSeen
+from wakeline.telemetry.seen import (
+    BlockedSeen,
+    EffectSeen,
+    EndedSeen,
+    RunSeen,
+    ScriptSeen,
+    StretchSeen,
+    TakenSeen,
+    TickedSeen,
+)
 from wakeline.testing.instruments import KillPoint, RecordingInstrument
+from wakeline_workers.clock import Ticker
 from wakeline_workers.loop import WorkerLoop
 from wakeline_workers.watchdog import Watchdog
 
@@ -50,13 +60,22 @@ class Everywhere(Instrument):
     def script(self, script: ScriptSeen) -> None:
         raise RuntimeError("script")
 
+    def ended(self, ended: EndedSeen) -> None:
+        raise RuntimeError("ended")
+
+    def taken(self, taken: TakenSeen) -> None:
+        raise RuntimeError("taken")
+
+    def ticked(self, ticked: TickedSeen) -> None:
+        raise RuntimeError("ticked")
+
     @contextmanager
     def _around(self, seen: Any) -> Generator[None]:
         if self.at_end:
             yield
         raise SystemExit(7)
 
-    run = effect = stretch = isolated = _around
+    sending = run = effect = stretch = isolated = _around
 
 
 def story(app: App) -> tuple[Any, ...]:
@@ -111,7 +130,8 @@ def test_with_an_instrument_that_raises_everywhere_work_goes_on_with_the_same_re
     other.close()
     alone.observe(Everywhere(at_end))
     assert story(alone) == without
-    assert {"point", "script", "run", "effect", "stretch"} <= {method for _, method in alone.instruments.failures}
+    told = {"point", "script", "sending", "run", "effect", "stretch", "ended", "taken", "ticked"}
+    assert told <= {method for _, method in alone.instruments.failures}
 
 
 def test_an_instrument_sees_a_run_from_its_claim_to_its_outcome(alone: App) -> None:
@@ -321,9 +341,19 @@ def test_without_an_instrument_nothing_of_telemetry_is_called_or_made(alone: App
         return cents
 
     @alone.engine
+    async def helper(ctx: AsyncCtx) -> None: ...
+
+    @alone.agent("clerk")
+    async def clerk(turn: AsyncTurn) -> None: ...
+
+    @alone.engine
     async def order(ctx: AsyncCtx) -> int:
         with ctx.execution.named_phase("plan"):
             await ctx.step("count", lambda: 1)
+        await ctx.signal(ctx.id, "go")
+        await ctx.emit("log", "said")
+        await ctx.trigger("shop.sold").emit(1)
+        await (await ctx.start(helper))
         return await ctx.call(charge, cents=5)
 
     async def main() -> None:
@@ -341,7 +371,16 @@ def test_without_an_instrument_nothing_of_telemetry_is_called_or_made(alone: App
         if what == "call" and frame.f_code.co_filename.startswith(folder):
             called[frame.f_code.co_qualname] += 1
 
-    handle = alone.start(order)
+    alone.start(helper)  # a client is made with the list of its instruments
+    sys.setprofile(count)
+    try:
+        handle = alone.using(wake=alone.session("clerk", "1")).start(order)
+        alone.session("clerk", "1").send("hello")
+        handle.signal("go")
+        alone.trigger("shop.sold").emit(2)
+        alone.start_many(helper, [{}, {}])
+    finally:
+        sys.setprofile(None)
     asyncio.run(main())
     assert handle.result(timeout=1) == 5
     assert {name: times for name, times in called.items() if name != "Instruments._with"} == {}
@@ -349,7 +388,7 @@ def test_without_an_instrument_nothing_of_telemetry_is_called_or_made(alone: App
     handle = alone.start(order)
     called.clear()
     asyncio.run(main())
-    assert called["Instruments.point"] > 5, "the count counts"
+    assert called["Instruments.point"] > 5 and called["Instruments.sending"] > 5, "the count counts"
 
 
 def test_a_named_stretch_is_told_by_name(alone: App) -> None:
@@ -364,3 +403,53 @@ def test_a_named_stretch_is_told_by_name(alone: App) -> None:
     burst(alone)
     stretches: list[StretchSeen] = seen.ends("stretch")
     assert [(one.process_id, one.name, one.outcome) for one in stretches] == [(handle.id, "plan", "completed")]
+
+
+# -- ends, takes, ticks
+
+
+def test_the_end_of_a_process_is_told_once_with_how_long_it_took_and_waited(alone: App) -> None:
+    seen = alone.observe(RecordingInstrument())
+
+    @alone.engine(signals={"go": int})
+    async def order(ctx: AsyncCtx) -> int:
+        return await ctx.wait("go", int)
+
+    @alone.engine
+    async def fails(ctx: AsyncCtx) -> None:
+        raise ValueError("its own")
+
+    @alone.engine(events={"sold": Event(ends="completed")})
+    async def sells(ctx: AsyncCtx) -> None:
+        await ctx.emit("sold", 1)
+
+    handle, failed, sold = alone.start(order), alone.start(fails), alone.start(sells)
+    burst(alone)
+    handle.signal("go", 3)
+    burst(alone)
+    ends: dict[str, EndedSeen] = {one.run.process_id: one for one in seen.all("ended")}
+    assert len(seen.all("ended")) == 3, "a park is no end"
+    assert [(ends[one.id].status, ends[one.id].code) for one in (handle, failed, sold)] == [
+        ("completed", None),
+        ("failed", "ValueError"),
+        ("completed", None),
+    ]
+    end = ends[failed.id]
+    assert (end.failure_class, end.run.message, type(end.run.error)) == ("execution", "its own", ValueError)
+    end = ends[handle.id]
+    assert 0 <= end.queue_ms <= end.duration_ms and 0 < end.parked_ms <= end.duration_ms
+    assert end.run.became_runnable_ms and end.run.became_runnable_ms <= end.run.claimed_ms
+
+
+def test_takes_and_ticks_are_told(alone: App) -> None:
+    seen = alone.observe(RecordingInstrument())
+
+    @alone.engine
+    async def nothing(ctx: AsyncCtx) -> None: ...
+
+    alone.start_many(nothing, [{}] * 3)
+    burst(alone)
+    takes: list[TakenSeen] = seen.all("taken")
+    assert (sum(take.taken for take in takes), takes[0].asked >= 3, takes[0].owner[:2]) == (3, True, "o_")
+    asyncio.run(Ticker(alone, alone.new_async_store(), by="clock test").tick())
+    assert seen.all("ticked")[-1].seconds > 0

@@ -55,9 +55,29 @@ def test_a_registration_read_by_one_like_it_is_the_one_that_is_read_whole(payloa
     assert (found.unknown, found.known) == (None, True)
 
 
+TRACE = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4), st.dictionaries(st.text(), st.text(), max_size=3))
+def test_headers_differ_with_each_start_and_are_read_as_they_are(
+    payload: dict[str, Any], headers: dict[str, str]
+) -> None:
+    second = made("p_2", payload, "inc00002").with_headers(headers)
+    found = read(made("p_1", {"n": 1}).with_headers(TRACE), second)
+    whole = read_registration(second.id, second.text)
+    assert (found, found.text, found.content_hash) == (whole, whole.text, whole.content_hash)
+    assert found.headers == (headers or None)
+    assert len(alike._kept) == 1, "the one that was read before serves for all traces"
+
+
 @pytest.mark.parametrize(
     "more",
     [
+        {"options": {"call": {"key": "k", "attempt": 2, "admitted": True}, "headers": TRACE}},
+        {"options": {"headers": TRACE, "later": {"headers": TRACE}}},
+        {"options": {"headers": 5}},
+        {"options": {"headers": {"traceparent": 5, "tracestate": None}}},
+        {"event_types": (EventType(name="signal.go", payload_schema={"a": 1, "options": {"headers": TRACE}}),)},
         {"labels": {"payload": '"payload":', "incarnation": "inc00002", "identity": '},"identity":{'}},
         {"event_types": (SHAPED,)},
         {"parent": "p_0", "provenance": Provenance(caused_by=ProcessCause(process_id="p_0"))},

@@ -19,7 +19,7 @@ from wakeline.settings import Settings
 from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.instruments import Instruments
 from wakeline.telemetry.phases import Phase
-from wakeline.telemetry.seen import EffectSeen, ScriptSeen, StretchSeen
+from wakeline.telemetry.seen import EffectSeen, ScriptSeen, SendingSeen, StretchSeen
 from wakeline.testing.instruments import Breaking, KillPoint, RecordingInstrument
 
 
@@ -293,3 +293,57 @@ def test_an_app_has_the_instruments_it_was_given() -> None:
     app = App("shop", settings=Settings(), instrument=first)
     assert app.observe(second) is second
     assert app.instruments.all == (first, second)
+
+
+# -- headers
+
+
+class Gives(Instrument):
+    def __init__(self, given: Any) -> None:
+        self.given = given
+
+    @contextmanager
+    def sending(self, sending: SendingSeen) -> Generator[Any]:
+        yield self.given
+
+
+SENDING = SendingSeen("", "order", "start", "p_1")
+
+
+@pytest.mark.parametrize(
+    ("given", "headers", "failures"),
+    [
+        (None, None, 0),
+        ({}, None, 0),
+        ({"traceparent": "00-1"}, {"traceparent": "00-1"}, 0),
+        ({"traceparent": "00-1", "n": 5, 7: "x", "none": None}, {"traceparent": "00-1"}, 0),
+        ({"baggage": "x" * 1_010}, {"baggage": "x" * 1_010}, 0),
+        ({"baggage": "x" * 1_011}, None, 1),
+        ({"baggage": "\u65e5" * 200}, None, 1),
+        ("traceparent", None, 1),
+        (5, None, 1),
+    ],
+)
+def test_what_an_instrument_gives_a_sending_is_texts_of_at_most_a_kilobyte(
+    given: Any, headers: Any, failures: int
+) -> None:
+    instruments = Instruments([Gives(given)])
+    with instruments.sending(SENDING) as found:
+        assert found == headers
+    assert sum(instruments.failures.values()) == failures
+
+
+def test_headers_that_are_too_long_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    instruments = Instruments([Gives({"baggage": "x" * 2_000})])
+    for _ in range(3):
+        with instruments.sending(SENDING) as found:
+            assert found is None
+    assert [record.getMessage() for record in caplog.records] == [
+        "instruments gave headers of more than 1024 bytes, which are left out"
+    ]
+
+
+def test_of_two_instruments_that_give_one_header_the_first_counts() -> None:
+    instruments = Instruments([Gives({"a": "1", "b": "1"}), Gives({"b": "2", "c": "2"})])
+    with instruments.sending(SENDING) as found:
+        assert found == {"a": "1", "b": "1", "c": "2"}

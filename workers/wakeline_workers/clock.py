@@ -22,6 +22,7 @@ from wakeline.store.awaited import AsyncStore
 from wakeline.store.calls import Program, once
 from wakeline.store.watching import end_all
 from wakeline.telemetry.phases import Phase
+from wakeline.telemetry.seen import TickedSeen
 from wakeline.verbs import triggers
 
 from wakeline_workers.signals import ignore_ending_on, on_ending
@@ -119,11 +120,14 @@ class Ticker:
             told=told,
             patience_ms=s.bug_patience_ms,
         )
+        began_s = time.monotonic()
         try:
             report = await self._store.execute(ticking)
         except StoreError as error:
             log_failure(log, error, "a tick failed; the next one follows")
             return False
+        if self._store.instruments.ticks:
+            self._store.instruments.ticked(_seen(report, time.monotonic() - began_s))
         if report.spared and self._spare_ms:
             self.begin_at(report.spared_until_ms or report.now_ms + TICK_MS, now_ms=report.now_ms)
             return True
@@ -220,6 +224,10 @@ class Ticker:
                 break
         # A virtual or skewed clock must not make a loop without a pause.
         await asyncio.sleep(0.001)
+
+
+def _seen(report: ticks.TickReport, seconds: float) -> TickedSeen:
+    return TickedSeen(seconds, report.fired, report.reaped, report.rung, report.pruned, report.spared)
 
 
 def _monotonic_ms() -> int:

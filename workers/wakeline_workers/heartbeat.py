@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
@@ -17,11 +18,26 @@ from wakeline.settings import Settings
 from wakeline.shown import logger
 from wakeline.store import owners
 from wakeline.store.blocking import SyncStore
+from wakeline.store.calls import Call
 from wakeline.telemetry.phases import Phase
+from wakeline.telemetry.seen import BeatSeen
 
 from wakeline_workers.loop import WorkerLoop
 
 log = logger("wakeline.worker")
+
+
+def sent(store: SyncStore, owner: str, beating: Call[owners.Beaten]) -> owners.Beaten:
+    """Sends a beat of an owner, of which instruments are told. Raises `StoreError`."""
+    if not store.instruments.beats:
+        return store.execute(beating)
+    began_s, is_alive = time.monotonic(), False
+    try:
+        heard = store.execute(beating)
+        is_alive = heard.alive
+    finally:
+        store.instruments.beat(BeatSeen(owner, time.monotonic() - began_s, is_alive))
+    return heard
 
 
 class Heartbeat:
@@ -65,7 +81,7 @@ class Heartbeat:
                 beating = owners.beat(
                     self._owner, self._running(), lease_ms=s.lease_ms, n=answered + 1, patience_ms=s.bug_patience_ms
                 )
-                heard = self._store.execute(beating)
+                heard = sent(self._store, self._owner, beating)
             except StoreError as error:
                 # After an outage all owners look dead until they beat, and others wait one heartbeat for them. So a
                 # failed beat is tried again sooner (race 29).

@@ -111,7 +111,13 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
         await _first_tick(ticker, heard, 2 * settings.lease_ms)
         ticking.append(asyncio.create_task(ticker.run()))
         claiming = claims.claim(
-            process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms, release=heard.release
+            process_id,
+            epoch,
+            owner,
+            new_claim_id(),
+            lease_ms=settings.lease_ms,
+            release=heard.release,
+            seen=app.instruments.see_runs,
         )
         claim = await store.execute(claiming)
         if claim is None:

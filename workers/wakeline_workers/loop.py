@@ -30,6 +30,7 @@ from wakeline.store.claims import Claim, take
 from wakeline.store.codes import Hint, HintVerb, hint_of
 from wakeline.store.watching import end_all
 from wakeline.telemetry.phases import Phase
+from wakeline.telemetry.seen import TakenSeen
 from wakeline.verbs import triggers
 
 from wakeline_workers.apart import Apart
@@ -273,12 +274,15 @@ class WorkerLoop:
             proven=proven,
             cleared=self._apart.are_all(self._tasks.values()),
             isolates=self._isolated.free,
+            seen=self.store.instruments.see_runs,
         )
         if self.store.instruments.points:
             self.store.instruments.point(Phase.taking, "")
         taken = await self.store.execute(taking)
         if self.store.instruments.points:
             self.store.instruments.point(Phase.taken, "")
+        if self.store.instruments.takes:
+            self.store.instruments.taken(TakenSeen(self.owner, n, len(taken.claims)))
         self._proven = self._proven or proven
         if taken.reaped:
             self.lose()
@@ -346,14 +350,8 @@ class WorkerLoop:
         """The run that a hint is for. A hint that names no claim is good for any run of its process."""
         if hint.claim_id is not None:
             return self._runner.runs.get(hint.claim_id)
-        return next(
-            (
-                run
-                for run in self._runner.runs.values()
-                if run.life.state is RunState.RUNNING and run.claim.process_id == hint.process_id
-            ),
-            None,
-        )
+        of_it = (run for run in self._runner.runs.values() if run.claim.process_id == hint.process_id)
+        return next((run for run in of_it if run.life.state is RunState.RUNNING), None)
 
     def _look_at_waits(self) -> None:
         """A hint may be lost, so open waits are looked at again at intervals."""

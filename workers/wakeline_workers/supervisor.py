@@ -22,8 +22,10 @@ from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
 from wakeline.store import owners
 from wakeline.telemetry.phases import Phase
+from wakeline.telemetry.seen import LostSeen
 
 from wakeline_workers.child import Orders
+from wakeline_workers.heartbeat import sent
 from wakeline_workers.loading import load_for_work
 from wakeline_workers.restarts import GIVE_UP, Ending, Restarts
 from wakeline_workers.said import begin_log, say
@@ -111,7 +113,7 @@ class _Pulse(threading.Thread):
                 beating = owners.beat(
                     child.owner, running, lease_ms=s.lease_ms, n=child.beats + 1, patience_ms=s.bug_patience_ms
                 )
-                heard = self._app.store.execute(beating)
+                heard = sent(self._app.store, child.owner, beating)
                 child.beats += heard.alive  # before it has registered, the store keeps nothing of it
             except StoreError as error:
                 if self._beating:
@@ -129,6 +131,8 @@ class _Pulse(threading.Thread):
             # If Redis is away now, its lease runs out, and the tick of any worker does the same.
             say(f"could not give away the work of {death.owner}: {error}")
             return
+        if self._app.instruments.deaths:
+            self._app.instruments.lost(LostSeen(death.owner, death.killed, len(handed_on)))
         if death.code:
             how = "was killed" if death.killed else f"died ({_why(death.code)})"
             say(f"worker {death.pid} {how}; {_handed_on(handed_on)}")

@@ -25,7 +25,6 @@ from wakeline.errors import (
     NonRetryable,
     OccurrenceConflict,
     RetryAfter,
-    Stopped,
     ToolFailed,
     WakelineError,
     WrongVerb,
@@ -35,7 +34,6 @@ from wakeline.processes.inputs import ToolCall as StoredCall
 from wakeline.processes.outputs import Success
 from wakeline.run.boundary import contained, contained_on_loop
 from wakeline.run.groups import deciding
-from wakeline.run.host import RunState
 from wakeline.run.isolation import IsolatedCall, NotReady, Returned
 from wakeline.run.recorder import OfATool
 from wakeline.run.run import Run
@@ -264,6 +262,7 @@ class Attempt:
         for n, event in enumerate(self._events):
             replay_key = event.replay_key or f"tool:{self._base}:{self._attempt}:{n}"
             told = append(
+                self._run.caller,
                 self._run.process_id,
                 event,
                 key=replay_key,
@@ -273,8 +272,7 @@ class Attempt:
             )
             await self._run.store.run(told)
             if event.end is not None:
-                self._run.life.end(RunState.ENDED)
-                raise Stopped
+                self._run.ended_by(event.end)
 
     def _failure(self, error: BaseException) -> ToolFailed:
         final, retry_after, reason = False, None, "execution"

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from wakeline.effects.envelope import Envelope
-from wakeline.errors import Stopped
-from wakeline.run.host import RunState
 from wakeline.run.recorder import written
 from wakeline.run.run import Run
 from wakeline.store.calls import Program
@@ -61,11 +59,10 @@ async def append_event(run: Run, event: NewEvent, replay_key: str | None = None)
         run,
         envelope,
         key,
-        lambda effect: append(run.process_id, event, key=own_key, wakes=woken_by(run), effect=effect),
+        lambda effect: append(run.caller, run.process_id, event, key=own_key, wakes=woken_by(run), effect=effect),
     )
     if event.end is not None:
-        run.life.end(RunState.ENDED)
-        raise Stopped
+        run.ended_by(event.end)
     return done
 
 

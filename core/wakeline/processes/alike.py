@@ -7,7 +7,7 @@ other way is read whole.
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from wakeline.bounded import WEIGHT_OF_JSON, Bounded
 from wakeline.errors import InvalidPayload
@@ -16,6 +16,8 @@ from wakeline.processes.reading import read_registration
 from wakeline.processes.registration import Registration
 from wakeline.values import from_json, to_json
 
+HEADERS = ',"options":{"headers":'
+"""What comes before them, at the end of the text. With any other option the text is read whole."""
 KEPT = 1024 * 1024
 """About how many bytes of registrations are kept in memory."""
 _kept: Bounded[tuple[str, str, str], Registration] = Bounded(KEPT)
@@ -23,10 +25,12 @@ _kept: Bounded[tuple[str, str, str], Registration] = Bounded(KEPT)
 
 
 class _Parts(NamedTuple):
-    """The text of a registration, cut: what all that are like it share, and its arguments (JSON)."""
+    """The text of a registration, cut: what all that are like it share, its arguments (JSON), and its headers (JSON,
+    empty without any), which differ with each trace."""
 
     shared: tuple[str, str, str]
     payload: str
+    headers: str
 
 
 def read_claimed(process_id: str, incarnation: str, text: str) -> Registration:
@@ -38,18 +42,21 @@ def read_claimed(process_id: str, incarnation: str, text: str) -> Registration:
         return _read(process_id, text, parts)
     try:
         payload = from_json(parts.payload)
+        headers = from_json(parts.headers) if parts.headers else None
     except InvalidPayload:
         # It is cut at another place than it seemed: only valid JSON between two known texts is what stands there.
         return read_registration(process_id, text)
     assert isinstance(like.input, EngineInput), "only registrations of engines are kept"
     given = like.input.with_fields(payload=payload)
-    return like.with_fields(id=process_id, incarnation=incarnation, input=given)
+    changes: dict[str, Any] = {} if headers is None else {"options": {"headers": headers}}
+    return like.with_fields(id=process_id, incarnation=incarnation, input=given, **changes)
 
 
 def _read(process_id: str, text: str, parts: _Parts | None) -> Registration:
     read = read_registration(process_id, text)
     if parts is not None and _is_shared(read, parts):
-        bare = read.model_copy(update={"id": "", "incarnation": "", "input": _without_payload(read)})
+        changes: dict[str, Any] = {"id": "", "incarnation": "", "input": _without_payload(read)}
+        bare = read.model_copy(update=changes | ({"options": {}} if parts.headers else {}))
         _kept.put(parts.shared, bare, WEIGHT_OF_JSON * sum(map(len, parts.shared)))
     return read
 
@@ -81,4 +88,9 @@ def _parts(process_id: str, incarnation: str, text: str) -> _Parts | None:
     at = text.find(f'"incarnation":"{incarnation}"', end) + 15
     if begin < 10 or end < begin or at < 15:
         return None
-    return _Parts((text[len(head) : begin], text[end:at], text[at + len(incarnation) :]), text[begin:end])
+    rest, headers = text[at + len(incarnation) :], ""
+    if (place := rest.rfind(HEADERS)) >= 0:
+        rest, headers = rest[:place] + "}", rest[place + len(HEADERS) :].removesuffix("}}")
+        if not headers:
+            return None
+    return _Parts((text[len(head) : begin], text[end:at], rest), text[begin:end], headers)

@@ -30,6 +30,8 @@ from wakeline.processes.inputs import (
 from wakeline.processes.lease import MAX_ATTEMPTS, MOST_ATTEMPTS
 from wakeline.processes.producing import Producible, type_for
 from wakeline.processes.schema import check_schema
+from wakeline.telemetry.headers import headers_of
+from wakeline.telemetry.seen import Headers
 from wakeline.values import Stored, content_hash, content_json, is_marked, means
 
 Recovery = Literal["rerunnable", "owner_bound", "externally_owned"]
@@ -86,7 +88,8 @@ class Registration(Stored):
     limit: str | None = None
     """The limit its runs are under (`Limit.id_for`)."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """``call``: the call of a body that it carries out (`carried`)."""
+    """``call``: the call of a body that it carries out (`carried`). ``headers``: what instruments gave its start, and
+    ``retried``: what they gave the first start of what it repeats."""
     _unknown: str | None = PrivateAttr(None)
     _known: bool = PrivateAttr(True)
 
@@ -153,6 +156,21 @@ class Registration(Stored):
         """Whether its starter gave ``on_parent_end="detach"`` explicitly: then a cancel of its parent does not go on to
         it."""
         return self.on_parent_end == "detach" and "on_parent_end" in self.model_fields_set
+
+    @property
+    def headers(self) -> Headers | None:
+        """What instruments gave its start."""
+        return headers_of(self.options.get("headers")) if self.options else None
+
+    @property
+    def retried_headers(self) -> Headers | None:
+        """What they gave the first start of what it repeats."""
+        return headers_of(self.options.get("retried")) if self.options else None
+
+    def with_headers(self, headers: Headers) -> Self:
+        """The same registration with what instruments gave its start. It is no part of its content."""
+        options = self.options | {"headers": dict(headers)}
+        return self.with_fields(options=options, content_hash=self.content_hash)
 
     def event_type(self, name: str) -> EventType | None:
         """The type under which a producer may append; None if it is not declared, or only the runtime writes it.

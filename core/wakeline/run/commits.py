@@ -5,7 +5,7 @@ Invariant: an outcome becomes an event only through a fenced script. A run that 
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from wakeline.attachments.attachment import owner_of_session
 from wakeline.errors import HeadConflict, LeaseLost, ParkSwallowed
@@ -18,10 +18,12 @@ from wakeline.run.outcomes import Ended, HandedBack, NextGeneration, Outcome, Ov
 from wakeline.run.run import Run
 from wakeline.shown import logger
 from wakeline.store import ends, waits
+from wakeline.store.calls import Call
 from wakeline.store.stand_ins import is_large
 from wakeline.telemetry.phases import Phase
 from wakeline.values import to_json
 
+T = TypeVar("T")
 log = logger("wakeline.runner")
 RETRY_BASE_MS, RETRY_MAX_MS = 1_000, 60_000
 
@@ -40,7 +42,8 @@ async def commit(run: Run, outcome: Outcome, misfits: Misfits) -> str:
             case Unfit(kind, error):
                 return await misfits.hand_back(run.claim, kind, error, acted=run.journal.has_acted)
             case HandedBack():
-                return await run.store.execute(ends.release(run.fence, consumed=run.journal.take_unwritten()))
+                leaving = _left(run, ends.release(run.fence, consumed=run.journal.take_unwritten()))
+                return await run.store.execute(leaving)
             case Swallowed():
                 return await _fail_swallowed(run)
             case Over(RunState.LOST):
@@ -86,6 +89,8 @@ async def _end(run: Run, ended: Ended) -> str:
         consumed=run.journal.take_unwritten(),
         turn=ended.commit,
     )
+    if run.instruments.sendings:
+        call = call.with_headers(run.headers_for("wake"))
     if not is_large(ended.text):
         # A large result is stored first, so a take that leaves with the call would overtake it.
         run.host.leaving(run.fence.claim_id)
@@ -104,7 +109,13 @@ async def _try_again(run: Run, failure: Failure) -> str:
     """A failed attempt: the next one after a back-off, or the end once attempts are used up."""
     tries = run.claim.failed_attempts
     delay = min(RETRY_BASE_MS * 2**tries, RETRY_MAX_MS)
-    return await run.store.execute(ends.release(run.fence, delay_ms=delay, attempt=True, output=output_json(failure)))
+    leaving = ends.release(run.fence, delay_ms=delay, attempt=True, output=output_json(failure))
+    return await run.store.execute(_left(run, leaving))
+
+
+def _left(run: Run, call: Call[T]) -> Call[T]:
+    """The call that lets its process go, with what instruments give the run that goes on."""
+    return call.with_headers(run.headers_for("leave")) if run.instruments.sendings else call
 
 
 async def _continue(run: Run, next_one: NextGeneration) -> str:
@@ -113,11 +124,10 @@ async def _continue(run: Run, next_one: NextGeneration) -> str:
         await run.store.execute(waits.close_waits(run.fence, asked[:AT_ONCE]))
         del asked[:AT_ONCE]
     while True:
-        answer = await run.store.execute(
-            ends.continue_as_new(
-                run.fence, payload, run.journal.take_unwritten(), version=next_one.version, asked=asked
-            )
+        continuing = ends.continue_as_new(
+            run.fence, payload, run.journal.take_unwritten(), version=next_one.version, asked=asked
         )
+        answer = await run.store.execute(_left(run, continuing))
         if isinstance(answer, int):
             return "continued"
         await run.store.execute(waits.close_waits(run.fence, answer))

@@ -231,6 +231,12 @@ class OpenWaits:
         return any(not self._answers[slot].done() for slot in slots)
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds and names of what the process waits for, such as ``signal:go``; the first `SHOWN`."""
+        labels = list(self._labels.values())[:SHOWN]
+        return tuple(":".join(str(label[part]) for part in ("kind", "name") if part in label) for label in labels)
+
+    @property
     def shown(self) -> str:
         """What the process waits for, as JSON for readers."""
         labels = list(self._labels.values())

@@ -193,6 +193,8 @@ def cancelled(run: Run) -> Ended:
 def failed(run: Run, error: BaseException) -> Ended | TurnFailed:
     """The end of a run whose body failed; a turn may be tried again. The log gets the user's lines."""
     failure = failure_of(error)
+    if run.seen is not None:
+        run.raised = error
     log.warning("%s failed: %s%s", run.process_id, failure.message, Lines(trace_of(error)))
     log.debug("%s failed", run.process_id, exc_info=error)
     return TurnFailed(failure) if isinstance(run.registration.input, SessionTurn) else Ended.of(run, failure)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NoReturn
 
 from wakeline.cancellation import CancellationToken
 from wakeline.causality import ExecutionScope, ProcessScope
@@ -19,6 +20,7 @@ from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import LeaseLost, Parked, Stopped, StoreError
 from wakeline.names import child_id
+from wakeline.processes.events import Terminal
 from wakeline.processes.registration import Registration
 from wakeline.run.activity import Activities
 from wakeline.run.asides import Asides
@@ -44,7 +46,7 @@ from wakeline.store.claims import Claim
 from wakeline.store.waits import Met, park
 from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.phases import Phase
-from wakeline.telemetry.seen import RunSeen
+from wakeline.telemetry.seen import Headers, RunSeen, SendingSeen, Verb
 from wakeline.tools.hooks import Hooks
 from wakeline.verbs.caller import Caller
 
@@ -88,6 +90,10 @@ class Run:
         """Told what this run does."""
         self.seen: RunSeen | None = None
         """What they see of it, where one of them wants to."""
+        self.told_in: Context | None = None
+        """The context variables within what is around it."""
+        self.raised: BaseException | None = None
+        """What its body failed with, for them, until its outcome is written."""
         self.fitting = fitting or Fitting(claim)
         self.life = Life(self._arm, self._ended)
         if bridge is not None:
@@ -277,6 +283,25 @@ class Run:
         """Tells one more instrument what this run does from now on."""
         self.instruments = self.journal.instruments = self.instruments.with_also(instrument)
 
+    def ended_by(self, end: Terminal) -> NoReturn:
+        """An event that it wrote has ended its process."""
+        if self.seen is not None:
+            self.seen.ended(end.state)
+        self.life.end(RunState.ENDED)
+        raise Stopped
+
+    def headers_for(self, verb: Verb) -> Headers | None:
+        """What instruments give what follows from this run: what it wakes, or the run that goes on."""
+        name = self.registration.identity.kind
+        sending = SendingSeen(self.process_id, name, verb, self.process_id, self.claim.queue)
+
+        def given() -> Headers | None:
+            with self.instruments.sending(sending) as headers:
+                return headers
+
+        # A park is decided in a task of its own, which may know nothing of the run's context variables.
+        return given() if self.told_in is None else self.told_in.copy().run(given)
+
     # -- parking
 
     def _arm(self) -> None:
@@ -314,9 +339,11 @@ class Run:
             self.instruments.point(Phase.parking, self.claim.process_id)
         unwritten, waits = self.journal.take_unwritten(), self.waits.open
         try:
-            answer = await self.store.execute(
-                park(self.fence, waits.unmet_groups, waits.shown, unwritten, early=waits.early)
-            )
+            seen = self.seen is not None
+            parking = park(self.fence, waits.unmet_groups, waits.shown, unwritten, early=waits.early, seen=seen)
+            if self.instruments.sendings:
+                parking = parking.with_headers(self.headers_for("leave"))
+            answer = await self.store.execute(parking)
         except LeaseLost:
             self.life.lost()
             return
@@ -337,6 +364,8 @@ class Run:
             await self.waits.look()
             self._arm()
             return
+        if self.seen is not None:
+            self.seen.parked(self.waits.open.kinds)
         if self.instruments.points:
             self.instruments.point(Phase.parked, self.claim.process_id)
         self.life.end(RunState.PARKED)

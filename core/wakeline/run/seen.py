@@ -12,12 +12,14 @@ from wakeline.run.outcomes import Ended, Outcome, Swallowed, TurnFailed, Unfit
 from wakeline.telemetry.seen import RunOutcome, RunSeen, code_of
 
 
-def see_end(seen: RunSeen, word: str, outcome: Outcome | None = None) -> None:
-    """What became of a run, by the word that its last script answered; ``outcome``: of its body, where that ran."""
+def see_end(seen: RunSeen, word: str, outcome: Outcome | None = None, error: BaseException | None = None) -> None:
+    """What became of a run, by the word that its last script answered. ``outcome``: of its body, where that ran, and
+    ``error``: what it raised."""
     code: str | None = None
     match outcome:
-        case Ended(output=Failure(code=failure_code)) | TurnFailed(failure=Failure(code=failure_code)):
-            code = failure_code
+        case Ended(output=Failure() as failure) | TurnFailed(failure=failure):
+            code = failure.code
+            seen.failed(failure.failure_class, failure.message, error)
         case Swallowed():
             code = "park_swallowed"
         case Unfit(error=error):

@@ -7,10 +7,12 @@ its client has to know of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from wakeline.fixed import fixed
+from wakeline.telemetry.headers import text_of
+from wakeline.telemetry.seen import Headers
 
 if TYPE_CHECKING:
     from wakeline.attachments.backend import Blobs
@@ -54,6 +56,10 @@ class Call(Generic[T]):
     """The processes, sessions and occurrences that the call names. Calls about the same one keep their order."""
     grew: Callable[[int, int], None] | None = None
     """It is told how long (bytes) the journal of the run was before the write, and is, if that wrote rows."""
+
+    def with_headers(self, headers: Headers | None) -> Call[T]:
+        """The same call with what instruments gave it, for scripts that keep that."""
+        return replace(self, args={**self.args, "headers": text_of(headers)}) if headers else self
 
 
 @dataclass(frozen=True, slots=True)

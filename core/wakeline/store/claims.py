@@ -234,6 +234,7 @@ def take(
     proven: bool = False,
     cleared: bool = False,
     isolates: FreeIsolates | None = None,
+    seen: bool = False,
 ) -> Call[Taken]:
     """Take and claim up to ``n``; the same ``request`` gives the same batch. A turn of one of ``agents`` brings its
     batch.
@@ -242,7 +243,7 @@ def take(
     An owner that takes 0 hears no more bells. ``proven``: a run of this owner has ended or parked. Its first take after
     that marks its release as proven. ``cleared``: all that it runs was lost twice, and has outlived its moment
     (`Claim.moment_ms`). ``isolates``: of calls that run in children it brings no more than there are free ones; None
-    if the owner has no children.
+    if the owner has no children. ``seen``: instruments see its runs, so a claim says since when it could be taken.
     """
     args: dict[str, Any] = {
         "owner": owner,
@@ -253,6 +254,7 @@ def take(
         "idle": idle or None,
     }
     args |= {"release": release, "proven": proven or None, "cleared": cleared or None}
+    args["seen"] = seen or None
     if isolates is not None:
         args |= {"isolates": isolates.number, "isolated": f" {' '.join(isolates.codes)} "}
     if agents:
@@ -267,9 +269,16 @@ def take(
 
 
 def claim(
-    process_id: str, epoch: int, owner: str, claim_id: str, *, lease_ms: int, release: str | None = None
+    process_id: str,
+    epoch: int,
+    owner: str,
+    claim_id: str,
+    *,
+    lease_ms: int,
+    release: str | None = None,
+    seen: bool = False,
 ) -> Call[Claim | None]:
-    """Claim one process under a stock RQ worker; None if there is nothing to do."""
+    """Claim one process under a stock RQ worker; None if there is nothing to do. ``seen``: see `take`."""
     args: dict[str, Any] = {
         "pid": process_id,
         "epoch": str(epoch),
@@ -277,6 +286,7 @@ def claim(
         "claim_id": claim_id,
         "lease_ms": lease_ms,
         "release": release,
+        "seen": seen or None,
     }
     return Call(
         "process_claim",

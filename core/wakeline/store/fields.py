@@ -50,6 +50,36 @@ class ProcessFields:
         return number(self.fields.get("sn") or self.fields.get("ua"))
 
     @property
+    def runnable_ms(self) -> int | None:
+        """Since when a worker could take it: a claim says so that was asked (`take(seen=…)`)."""
+        return number(self.fields.get("bs")) or None
+
+    @property
+    def queue_ms(self) -> int:
+        """How long it was queued, in all its claims that were asked."""
+        return number(self.fields.get("qm"))
+
+    @property
+    def parked_ms(self) -> int:
+        """How long it was parked, likewise."""
+        return number(self.fields.get("pm"))
+
+    @property
+    def headers(self) -> str | None:
+        """What instruments gave the run before (JSON)."""
+        return self.fields.get("hs")
+
+    @property
+    def originator(self) -> str | None:
+        """Who its chain of starts began with, where that is not the host."""
+        return self.fields.get("by")
+
+    @property
+    def generation_began_ms(self) -> int | None:
+        """When its generation began, where that is not the first."""
+        return number(self.fields.get("gs")) or None
+
+    @property
     def sequence(self) -> int:
         """The number of its latest event."""
         return number(self.fields.get("seq"))
@@ -219,6 +249,16 @@ class Slot:
     def opened_ms(self) -> int | None:
         """Since when a body waits for it; None if a release before this one opened it."""
         return number(self.fields.get("o")) or None
+
+    @property
+    def headers(self) -> str | None:
+        """What instruments gave what resolved it (JSON)."""
+        return self.fields.get("hs")
+
+    @property
+    def sequence(self) -> int:
+        """The number of the event that resolved it, where that is a signal."""
+        return number(self.fields.get("rs"))
 
     @property
     def due_ms(self) -> int | None:

@@ -27,6 +27,8 @@ from wakeline.releases import Declared
 from wakeline.shown import logger
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Program, Reply
+from wakeline.telemetry.headers import headers_of
+from wakeline.telemetry.seen import Headers
 from wakeline.triggers.occurrence import RETAINED_MS, Occurrence
 from wakeline.triggers.schedule import SOURCE, Schedule
 from wakeline.triggers.subscription import MOST_SUBSCRIPTIONS, Subscription
@@ -180,6 +182,8 @@ class Delivery:
     occurrence: Occurrence
     at_ms: int
     unread: AttachmentError | AttachmentStoreFailed | None = None
+    headers: Headers | None = None
+    """What instruments gave the emitter."""
 
     def wire(self) -> dict[str, Any]:
         """The form in which a start says that it settles this."""
@@ -261,9 +265,11 @@ def pending(*, older_ms: int, limit: int = 64) -> Call[list[Delivery]]:
 
     def decode(reply: Reply) -> list[Delivery]:
         def delivery(row: Reply) -> Delivery:
-            unread = row[8] if len(row) > 8 else None
+            unread = row[9] if len(row) > 9 else None
             occurrence = Occurrence(row[3], row[5], from_json(row[6]) if unread is None else None, row[4] or None)
-            return Delivery(row[0], row[1], "reserved", _subscription(row[2]), occurrence, int(row[7]), unread)
+            return Delivery(
+                row[0], row[1], "reserved", _subscription(row[2]), occurrence, int(row[7]), unread, headers_of(row[8])
+            )
 
         return [delivery(row) for row in reply]
 

@@ -150,10 +150,16 @@ class Met:
 
 
 def park(
-    fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row] = (), *, early: Sequence[str] = ()
+    fence: Fence,
+    groups: Sequence[str],
+    wait: str,
+    consumed: Sequence[Row] = (),
+    *,
+    early: Sequence[str] = (),
+    seen: bool = False,
 ) -> Call[LetGo | Met]:
-    """Park a process that only waits. Any of the groups, or any of the slots ``early``, resumes it. Raises
-    `LeaseLost`."""
+    """Park a process that only waits. Any of the groups, or any of the slots ``early``, resumes it. ``seen``:
+    instruments see the run, so the next one is told how long it was parked. Raises `LeaseLost`."""
     args: dict[str, Any] = {
         "pid": fence.process_id,
         "fence": fence_wire(fence),
@@ -161,6 +167,7 @@ def park(
         "wait": wait,
         "rows": [r.wire() for r in consumed] or None,
         "early": list(early) or None,
+        "seen": seen or None,
     }
 
     def decode(reply: Reply) -> LetGo | Met:

@@ -9,7 +9,21 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
 
 from wakeline.telemetry.phases import Phase
-from wakeline.telemetry.seen import BlockedSeen, EffectSeen, IsolatedSeen, RunSeen, ScriptSeen, StretchSeen
+from wakeline.telemetry.seen import (
+    BeatSeen,
+    BlockedSeen,
+    EffectSeen,
+    EndedSeen,
+    Headers,
+    IsolatedSeen,
+    LostSeen,
+    RunSeen,
+    ScriptSeen,
+    SendingSeen,
+    StretchSeen,
+    TakenSeen,
+    TickedSeen,
+)
 
 
 class Instrument:
@@ -29,6 +43,12 @@ class Instrument:
     def point(self, phase: Phase, process_id: str, /) -> None:
         """A named moment is reached; ``process_id`` is empty if no process belongs to it."""
 
+    def sending(self, sending: SendingSeen, /) -> AbstractContextManager[Headers | None]:
+        """Around a start, a signal, or something else on which a later run acts. It may give headers: texts that are
+        stored with it, and that the run which it causes sees. If the headers of one sending have more than 1,024 bytes
+        as JSON, none is stored."""
+        return nullcontext()
+
     def run(self, run: RunSeen, /) -> AbstractContextManager[object]:
         """Around one claim of a process. Context variables that it sets are seen by the body, its tools and its
         steps."""
@@ -46,8 +66,23 @@ class Instrument:
         """Around one call of an isolated tool, in its child process."""
         return nullcontext()
 
+    def ended(self, ended: EndedSeen, /) -> None:
+        """A run of this worker ended its process. It is told within that run, once the end is written."""
+
     def script(self, script: ScriptSeen, /) -> None:
         """A client of this app, or a worker, has got the reply to a script. It is told on the side that called it."""
+
+    def taken(self, taken: TakenSeen, /) -> None:
+        """A worker got the answer to a take."""
+
+    def ticked(self, ticked: TickedSeen, /) -> None:
+        """A tick is done."""
+
+    def beat(self, beat: BeatSeen, /) -> None:
+        """A heartbeat was answered, or failed. It is told in the supervisor, or in the thread that beats."""
+
+    def lost(self, lost: LostSeen, /) -> None:
+        """A supervisor gave the work of a dead worker away."""
 
     def blocked(self, blocked: BlockedSeen, /) -> None:
         """A body has kept the event loop of its worker for a second; told once for each such time, in a thread of its

@@ -17,9 +17,25 @@ from typing import Any
 
 from wakeline.errors import SettingsInvalid
 from wakeline.shown import logger
+from wakeline.telemetry import headers
 from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.phases import Phase
-from wakeline.telemetry.seen import AroundSeen, BlockedSeen, EffectSeen, IsolatedSeen, RunSeen, ScriptSeen, StretchSeen
+from wakeline.telemetry.seen import (
+    AroundSeen,
+    BeatSeen,
+    BlockedSeen,
+    EffectSeen,
+    EndedSeen,
+    Headers,
+    IsolatedSeen,
+    LostSeen,
+    RunSeen,
+    ScriptSeen,
+    SendingSeen,
+    StretchSeen,
+    TakenSeen,
+    TickedSeen,
+)
 
 log = logger("wakeline.telemetry")
 _telling: ContextVar[bool] = ContextVar("wakeline_telling", default=False)
@@ -61,11 +77,19 @@ class Instruments(Instrument):
 
     def _sort(self) -> None:
         self.points = self._with("point")
+        self.sendings = self._with("sending")
         self.runs = self._with("run")
         self.effects = self._with("effect")
         self.stretches = self._with("stretch")
         self.isolations = self._with("isolated")
+        self.ends = self._with("ended")
         self.scripts = self._with("script")
+        self.see_runs = bool(self.runs or self.ends)
+        """Whether one of them wants what is seen of a run."""
+        self.takes = self._with("taken")
+        self.ticks = self._with("ticked")
+        self.beats = self._with("beat")
+        self.deaths = self._with("lost")
         self.blocks = self._with("blocked")
 
     def _with(self, method: str) -> tuple[Instrument, ...]:
@@ -82,6 +106,24 @@ class Instruments(Instrument):
 
     def blocked(self, blocked: BlockedSeen) -> None:
         self._tell("blocked", self.blocks, blocked)
+
+    def ended(self, ended: EndedSeen) -> None:
+        self._tell("ended", self.ends, ended)
+
+    def taken(self, taken: TakenSeen) -> None:
+        self._tell("taken", self.takes, taken)
+
+    def ticked(self, ticked: TickedSeen) -> None:
+        self._tell("ticked", self.ticks, ticked)
+
+    def beat(self, beat: BeatSeen) -> None:
+        self._tell("beat", self.beats, beat)
+
+    def lost(self, lost: LostSeen) -> None:
+        self._tell("lost", self.deaths, lost)
+
+    def sending(self, sending: SendingSeen) -> AbstractContextManager[Headers | None]:
+        return _AroundSending(self, "sending", self.sendings, sending)
 
     def run(self, run: RunSeen) -> AbstractContextManager[object]:
         return _Around(self, "run", self.runs, run)
@@ -108,6 +150,14 @@ class Instruments(Instrument):
         finally:
             _telling.reset(mark)
 
+    def refused_headers(self) -> None:
+        """The headers of a sending were too long. It is counted, and said once."""
+        with self._lock:
+            self.failures["headers", "sending"] += 1
+            is_first = self.failures["headers", "sending"] == 1
+        if is_first:
+            log.warning("instruments gave headers of more than %d bytes, which are left out", headers.LONGEST)
+
     def failed(self, instrument: Instrument, method: str, error: BaseException) -> None:
         """What an instrument raised. Raises it again where it may reach the work: of one that breaks work on purpose,
         and a Ctrl-C, which is the user's."""
@@ -124,7 +174,7 @@ class Instruments(Instrument):
             )  # fmt: skip
 
 
-class _Around(AbstractContextManager[None]):
+class _Around(AbstractContextManager[Any]):
     """A stretch of work with the context managers of instruments around it."""
 
     __slots__ = ("_instruments", "_method", "_of", "_open", "_seen")
@@ -133,7 +183,7 @@ class _Around(AbstractContextManager[None]):
         self._of, self._method, self._instruments, self._seen = of, method, instruments, seen
         self._open: list[tuple[Instrument, Any]] = []
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Any:
         if _telling.get():
             return
         mark = _telling.set(True)
@@ -150,11 +200,15 @@ class _Around(AbstractContextManager[None]):
         try:
             around: Any = getattr(one, self._method)(self._seen)
             _refuse_coroutine(around)
-            around.__enter__()
+            given = around.__enter__()
         except BaseException as error:  # noqa: BLE001 - see `Instruments._tell`
             self._of.failed(one, self._method, error)
         else:
             self._open.append((one, around))
+            self._got(one, given)
+
+    def _got(self, one: Instrument, given: Any) -> None:
+        """What the context manager of an instrument gives."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -177,6 +231,31 @@ class _Around(AbstractContextManager[None]):
                     self._of.failed(one, self._method, error)
                 finally:
                     self._end()
+
+
+class _AroundSending(_Around):
+    """The same around a sending: it gives the headers of all its instruments, or None."""
+
+    __slots__ = ("_headers",)
+
+    def __enter__(self) -> Headers | None:
+        self._headers: dict[str, str] = {}
+        super().__enter__()
+        if not self._headers or headers.fits(self._headers):
+            return self._headers or None
+        self._of.refused_headers()
+        return None
+
+    def _got(self, one: Instrument, given: Any) -> None:
+        if given is None:
+            return
+        try:
+            found = headers.texts_of(given)
+        except Exception as error:  # noqa: BLE001 - a mapping of the instrument's own, which may raise anything
+            self._of.failed(one, self._method, error)
+            return
+        for name, text in found.items():
+            self._headers.setdefault(name, text)
 
 
 def check_instrument(found: object) -> None:

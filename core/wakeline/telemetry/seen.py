@@ -6,6 +6,7 @@ Invariant: an instrument cannot change the work through them. They are frozen, a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple
 
@@ -16,6 +17,11 @@ RunOutcome = Literal[
     "completed", "failed", "cancelled", "parked", "continued", "retried", "released", "abandoned", "lost"
 ]
 Outcome = Literal["completed", "failed", "stopped"]
+EndStatus = Literal["completed", "failed", "cancelled", "abandoned"]
+Verb = Literal["start", "signal", "send", "emit", "resolve", "occur", "wake", "leave"]
+LinkKind = Literal["run", "resumed", "entry", "retried"]
+Headers = Mapping[str, str]
+"""Short texts that instruments give a sending, such as ``traceparent``; what it causes brings them along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,30 @@ class IsolatedSeen(StretchSeen):
 
 
 @dataclass(frozen=True, slots=True)
+class SendingSeen(StretchSeen):
+    """Something is sent that another run will act on. What an instrument gives is stored with it, and that run sees
+    it."""
+
+    process_id: Annotated[str, "the process whose run sends it; empty outside one"]
+    name: Annotated[str, "of what is sent: of an engine or tool, a signal, an event, a source, an agent"]
+    verb: Annotated[
+        Verb,
+        "what is done. *wake*: a run ends or writes an event, which may wake a session; *leave*: a run lets its"
+        " process go, and a later one goes on. Both send nothing of their own",
+    ]
+    target: Annotated[str, "the process, session, wait or occurrence it goes to; empty of starts that are several"]
+    queue: Annotated[str | None, "of a start: RQ's name of the queue"] = None
+    key: Annotated[str | None, "the key under which a repetition is known, where its sender gave one"] = None
+
+
+class LinkSeen(NamedTuple):
+    """What led to a run beside its start: the headers that were stored then."""
+
+    kind: LinkKind
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
 class RunSeen(AroundSeen):
     """One claim of a process: from the moment when the worker has it until its outcome is written."""
 
@@ -103,6 +133,37 @@ class RunSeen(AroundSeen):
     epoch: Annotated[int, "the number of this claim"]
     owner: Annotated[str, "the worker"]
     claimed_ms: Annotated[int, "when the claim was written, in ms of the server's clock"]
+    queue: Annotated[str, "RQ's name of its queue"]
+    losses: Annotated[int, "runs lost with their workers since the last progress"]
+    release: Annotated[str | None, "the release of the code that runs it"]
+    parent: Annotated[str | None, "the process whose body started it"]
+    originator: Annotated[str | None, "who its chain of starts began with, where that is not the host"]
+    resumed_by: Annotated[
+        str,
+        "why it runs: `start`, `signal:<name>`, `child:<id>`, `timer`, `approval:<name>` and so on by the wait that is"
+        " over, `recovered` after a loss, `retry` after a failed attempt, `continued`, `cancel`, `hand_back`; `unknown`"
+        " where the claim did not bring its waits",
+    ]
+    became_runnable_ms: Annotated[int | None, "since when a worker could take it, in ms of the server's clock"]
+    queue_ms: Annotated[int, "how long it was queued by then, in all its runs that instruments saw"]
+    parked_ms: Annotated[int, "how long it was parked by then, likewise"]
+    headers: Annotated[Headers | None, "what instruments gave its start"] = None
+    links: Annotated[
+        tuple[LinkSeen, ...],
+        "what instruments gave what else led to this run: to the run before it, to what resumed it, to each entry of a"
+        " turn, to the process that a retry repeats; at most 256",
+    ] = ()
+    waits: Annotated[tuple[str, ...], "of a park: what it waits for, such as `signal:go`"] = field(
+        default=(), init=False
+    )
+    failure_class: Annotated[str | None, "of a failure: its class, such as `execution`"] = field(
+        default=None, init=False
+    )
+    message: Annotated[str | None, "of a failure: its text"] = field(default=None, init=False)
+    error: Annotated[
+        BaseException | None,
+        "what the body raised, where it failed here. It holds the frames of the body: do not keep it",
+    ] = field(default=None, init=False)
     outcome: Annotated[RunOutcome | None, "what became of the process by this run; None while it lasts"] = field(
         default=None, init=False
     )
@@ -110,6 +171,32 @@ class RunSeen(AroundSeen):
     def over(self, error: BaseException | None) -> None:
         """A run that ends without an outcome is left to its lease."""
         self.ended("lost", None if error is None else code_of(error))
+
+    def parked(self, waits: tuple[str, ...]) -> None:
+        """It let its process go, which waits for these."""
+        object.__setattr__(self, "waits", waits)
+
+    def failed(self, failure_class: str, message: str, error: BaseException | None) -> None:
+        """What its body failed with."""
+        object.__setattr__(self, "failure_class", failure_class)
+        object.__setattr__(self, "message", message)
+        object.__setattr__(self, "error", error)
+
+
+@dataclass(frozen=True, slots=True)
+class EndedSeen:
+    """A process ended with a run of this worker. An end that no run writes is not told: a deadline, a grace that is
+    over, a report from outside."""
+
+    run: Annotated[RunSeen, "its last run, which is over"]
+    status: Annotated[EndStatus, "how it ended"]
+    code: Annotated[str | None, "of a failure: its code"]
+    failure_class: Annotated[str | None, "of a failure: its class"]
+    duration_ms: Annotated[int, "from its start to its end"]
+    queue_ms: Annotated[int, "how long of that it was queued, in all its runs that instruments saw"]
+    parked_ms: Annotated[int, "how long of that it was parked, likewise"]
+    attempts: Annotated[int, "which attempt the last one was"]
+    losses: Annotated[int, "runs lost with their workers since its last progress"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +206,45 @@ class ScriptSeen:
     name: Annotated[str, "the script"]
     seconds: Annotated[float, "from the call until its reply is read"]
     code: Annotated[str | None, "the code of the error that it raised"]
+
+
+@dataclass(frozen=True, slots=True)
+class TakenSeen:
+    """A worker asked for work and got an answer."""
+
+    owner: Annotated[str, "the worker"]
+    asked: Annotated[int, "how many processes it had room for"]
+    taken: Annotated[int, "how many it got"]
+
+
+@dataclass(frozen=True, slots=True)
+class TickedSeen:
+    """A tick of this OS process was done."""
+
+    seconds: Annotated[float, "from its call until its reply is read"]
+    fired: Annotated[int, "timers that were due"]
+    reaped: Annotated[int, "owners whose lease was over, and whose work was given to others"]
+    rung: Annotated[int, "lost doorbells that were rung again"]
+    pruned: Annotated[int, "processes that were removed"]
+    spared: Annotated[bool, "whether another one ticks, so that this one looked only for what is urgent"]
+
+
+@dataclass(frozen=True, slots=True)
+class BeatSeen:
+    """A heartbeat was sent for a worker."""
+
+    owner: Annotated[str, "the worker"]
+    seconds: Annotated[float, "from its call until its reply is read, or until it failed"]
+    alive: Annotated[bool, "whether the store counts the worker as alive; false also if the beat failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class LostSeen:
+    """A supervisor gave the work of a worker away that had ended."""
+
+    owner: Annotated[str, "the worker"]
+    killed: Annotated[bool, "whether its supervisor had killed it, so that no loss is counted"]
+    handed_on: Annotated[int, "how many processes others go on with"]
 
 
 @dataclass(frozen=True, slots=True)

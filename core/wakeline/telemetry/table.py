@@ -10,7 +10,21 @@ from typing import Any, get_args, get_type_hints
 from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.phases import AWAIT_HANDLE, START_CHILD, Phase
 
-METHODS = ("point", "run", "effect", "stretch", "isolated", "script", "blocked")
+METHODS = (
+    "point",
+    "sending",
+    "run",
+    "effect",
+    "stretch",
+    "isolated",
+    "ended",
+    "script",
+    "taken",
+    "ticked",
+    "beat",
+    "lost",
+    "blocked",
+)
 INTRODUCTION = """# Instruments
 
 Written by `python -m wakeline.telemetry.table > docs/instrument.md`; a test compares the two.

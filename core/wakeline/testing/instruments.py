@@ -13,14 +13,30 @@ from typing import Any
 
 from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.phases import Phase
-from wakeline.telemetry.seen import AroundSeen, BlockedSeen, EffectSeen, IsolatedSeen, RunSeen, ScriptSeen, StretchSeen
+from wakeline.telemetry.seen import (
+    AroundSeen,
+    BeatSeen,
+    BlockedSeen,
+    EffectSeen,
+    EndedSeen,
+    Headers,
+    IsolatedSeen,
+    LostSeen,
+    RunSeen,
+    ScriptSeen,
+    SendingSeen,
+    StretchSeen,
+    TakenSeen,
+    TickedSeen,
+)
 
 
 class RecordingInstrument(Instrument):
     """Keeps what it is told, in order: ``told`` has the method and what was seen, or that with a ``~`` before it for
-    the end of a stretch; ``reached`` has the points."""
+    the end of a stretch; ``reached`` has the points. ``headers``: what it gives each sending."""
 
-    def __init__(self) -> None:
+    def __init__(self, headers: Headers | None = None) -> None:
+        self.headers = headers
         self.told: list[tuple[str, Any]] = []
         self.reached: list[tuple[Phase, str]] = []
 
@@ -35,11 +51,18 @@ class RecordingInstrument(Instrument):
     def point(self, phase: Phase, process_id: str) -> None:
         self.reached.append((phase, process_id))
 
+    def all(self, method: str) -> list[Any]:
+        """What was seen at each moment that a method is told."""
+        return [seen for told, seen in self.told if told == method]
+
     @contextmanager
-    def _around(self, method: str, seen: AroundSeen) -> Generator[None]:
+    def _around(self, method: str, seen: AroundSeen) -> Generator[Headers | None]:
         self.told.append((method, seen))
-        yield
+        yield self.headers
         self.told.append((f"~{method}", seen))
+
+    def sending(self, sending: SendingSeen) -> Any:
+        return self._around("sending", sending)
 
     def run(self, run: RunSeen) -> Any:
         return self._around("run", run)
@@ -55,6 +78,21 @@ class RecordingInstrument(Instrument):
 
     def script(self, script: ScriptSeen) -> None:
         self.told.append(("script", script))
+
+    def ended(self, ended: EndedSeen) -> None:
+        self.told.append(("ended", ended))
+
+    def taken(self, taken: TakenSeen) -> None:
+        self.told.append(("taken", taken))
+
+    def ticked(self, ticked: TickedSeen) -> None:
+        self.told.append(("ticked", ticked))
+
+    def beat(self, beat: BeatSeen) -> None:
+        self.told.append(("beat", beat))
+
+    def lost(self, lost: LostSeen) -> None:
+        self.told.append(("lost", lost))
 
     def blocked(self, blocked: BlockedSeen) -> None:
         self.told.append(("blocked", blocked))

@@ -44,6 +44,11 @@ class RunningBody(Protocol):
     """The run whose body the current code is."""
 
     @property
+    def process_id(self) -> str:
+        """The id of the process that runs."""
+        ...
+
+    @property
     def is_replaying(self) -> bool:
         """Whether the body has not come to the end of what it did before."""
         ...

@@ -5,6 +5,7 @@ Invariant: an approval is good for one answer, of the type that its open wait as
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from wakeline import typed
@@ -19,10 +20,12 @@ from wakeline.store.approvals import OpenApproval, PastApproval
 from wakeline.store.calls import Program
 from wakeline.store.signals import SchemaWanted
 from wakeline.store.waits import Resolved
+from wakeline.telemetry.seen import Headers
 from wakeline.values import MAX_PAYLOAD, check_size, from_json
 from wakeline.verbs.attachments import handed
 from wakeline.verbs.caller import Caller
 from wakeline.verbs.payload_types import against, fitting
+from wakeline.verbs.sendings import told
 from wakeline.waits.keys import Keyring, TokenContent, token_version
 from wakeline.waits.resolutions import Ok
 from wakeline.waits.resolutions import to_json as resolution_json
@@ -72,6 +75,15 @@ def _checked_id(given: str) -> str:
 
 
 def _resolve(caller: Caller, content: TokenContent, value: Any, by: str | None) -> Program[Resolved]:
+    program = partial(_resolve_with, caller, content, value, by)
+    if not caller.instruments.sendings:
+        return program(None)
+    return told(caller.instruments, program, "resolve", content.process_id, "resolve")
+
+
+def _resolve_with(
+    caller: Caller, content: TokenContent, value: Any, by: str | None, headers: Headers | None
+) -> Program[Resolved]:
     data = typed.dump(value, what="the resolution")
     text = resolution_json(Ok(data))
     check_size("the resolution", text, MAX_PAYLOAD)
@@ -79,9 +91,10 @@ def _resolve(caller: Caller, content: TokenContent, value: Any, by: str | None) 
     fits = [known for known, schema in caller.asked.items() if fits_schema(schema, data)]
     while True:
         try:
-            done: Resolved = yield waits.resolve(
+            resolving = waits.resolve(
                 content.process_id, content.incarnation, content.key_id, text, content.expires_ms, by=by, fits=fits
             )
+            done: Resolved = yield resolving.with_headers(headers)
             return done
         except SchemaWanted as wanted:
             schema = from_json(wanted.schema)

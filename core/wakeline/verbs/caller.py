@@ -46,6 +46,7 @@ class Caller:
         self.now_ms = now_ms
         self.environment = environment
         self.registry = registry or Registry()
+        self.instruments = self.registry.instruments
         self.agents = registry.agents if registry is not None else None
         """Those that it has the code of, where it knows."""
         self.registrations = Registrations(namespace)

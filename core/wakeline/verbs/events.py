@@ -18,11 +18,13 @@ from wakeline.store import events
 from wakeline.store.calls import Call, Program
 from wakeline.store.events import Appended, StaleIncarnation, WakeText
 from wakeline.store.journal import Effect
+from wakeline.telemetry.seen import Headers
 from wakeline.values import MAX_PAYLOAD, check_size, content_json, to_json
 from wakeline.verbs.attachments import handed
 from wakeline.verbs.caller import Caller
 from wakeline.verbs.payload_types import TakenTypes
 from wakeline.verbs.recorder import Recorder, opened, written
+from wakeline.verbs.sendings import told
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ def new_event(process_id: str, types: TakenTypes, event_type: str, payload: Any)
 
 
 def append(
+    caller: Caller,
     process_id: str,
     event: NewEvent,
     *,
@@ -83,12 +86,32 @@ def append(
     ``wakes``: the session that its wake goes to, which gets the attachments too. ``compared``: a repetition is
     compared by its content, and not by its text. Raises `ReplayConflict`, `ProcessAlreadyTerminal`, `NotExternal`.
     """
+
+    def program(headers: Headers | None) -> Program[Appended]:
+        return _append(process_id, event, key, wakes, compared, incarnation, external, effect, headers)
+
+    if not caller.instruments.sendings:
+        return program(None)
+    return told(caller.instruments, program, "emit", process_id, event.type, key=key)
+
+
+def _append(
+    process_id: str,
+    event: NewEvent,
+    key: str | None,
+    wakes: str | None,
+    compared: bool,
+    incarnation: str | None,
+    external: bool,
+    effect: Recorder | None,
+    headers: Headers | None,
+) -> Program[Appended]:
     woken = event.wake.session_id if event.wake is not None and event.wake.session_id is not None else wakes
     if woken is not None:
         yield from handed(event.text, owner_of_session(woken), effect, partly=True)
 
     def call(made: Effect | None) -> Call[Appended]:
-        return events.append(
+        appending = events.append(
             process_id,
             event.type,
             event.text,
@@ -100,6 +123,7 @@ def append(
             external=external,
             effect=made,
         )
+        return appending.with_headers(headers)
 
     return (yield from written(call, effect, opened(effect)))
 
@@ -123,6 +147,7 @@ def emit(
         event = new_event(process_id, caller.taken(known, also), event_type, payload)
         try:
             done = yield from append(
+                caller,
                 process_id,
                 event,
                 key=event.replay_key or own_key,

@@ -52,6 +52,9 @@ def retry_of(view: StoredProcess) -> Registration:
         case _:
             assert_never(given)
     target = view.wake_session
+    options = {name: value for name, value in old.options.items() if name not in ("call", "headers")}
+    if "headers" in old.options:
+        options.setdefault("retried", old.options["headers"])
     changes = {
         "id": new,
         "input": given,
@@ -60,7 +63,7 @@ def retry_of(view: StoredProcess) -> Registration:
         "wake_target": SessionScope(session_id=target) if target else None,
         # No body has it as its child, because a parent that awaited the old one has had its answer.
         "parent": None,
-        "options": {name: value for name, value in old.options.items() if name != "call"},
+        "options": options,
         "on_parent_end": "detach",
     }
     return old.model_copy(update=changes)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 from wakeline import typed
@@ -35,12 +36,14 @@ from wakeline.store.keys import queue_name
 from wakeline.store.queues import QueueState
 from wakeline.store.sessions import Deleted, StoredSession
 from wakeline.store.starts import SessionAddress
+from wakeline.telemetry.seen import Headers
 from wakeline.tools.tool import Duration
 from wakeline.values import MAX_PAYLOAD, check_number, check_size, content_json, parse_duration, to_json
 from wakeline.verbs.attachments import handed
 from wakeline.verbs.caller import Caller
 from wakeline.verbs.looks import await_output
 from wakeline.verbs.recorder import Recorder, opened, written
+from wakeline.verbs.sendings import told
 
 MOST_AT_ONCE = 256
 
@@ -62,7 +65,7 @@ def send(
     body = to_json({"kind": "input", "input": data})
     check_size("the input", body, MAX_PAYLOAD)
     address = address_of(session, caller.namespace, queue)
-    return (yield from _put(address, body, key, content_json(data), "input", effect))
+    return (yield from _put(caller, address, body, key, content_json(data), "input", effect))
 
 
 def command(caller: Caller, session: str, queue: str | None, name: str, payload: Any, key: str | None) -> Program[int]:
@@ -73,15 +76,39 @@ def command(caller: Caller, session: str, queue: str | None, name: str, payload:
     body = to_json({"kind": "command", "name": check_name(name, "command"), "input": data})
     check_size(f"command {name}", body, MAX_PAYLOAD)
     address = address_of(session, caller.namespace, queue)
-    return (yield from _put(address, body, key, content_json([name, data]), "command", None))
+    return (yield from _put(caller, address, body, key, content_json([name, data]), "command", None))
 
 
 def _put(
-    address: SessionAddress, body: str, key: str | None, canonical: str, kind: EntryKind, effect: Recorder | None
+    caller: Caller,
+    address: SessionAddress,
+    body: str,
+    key: str | None,
+    canonical: str,
+    kind: EntryKind,
+    effect: Recorder | None,
+) -> Program[int]:
+    program = partial(_put_with, address, body, key, canonical, kind, effect)
+    if not caller.instruments.sendings:
+        return program(None)
+    agent, _ = split_session_id(address.session_id)
+    return told(caller.instruments, program, "send", address.session_id, agent, key=key)
+
+
+def _put_with(
+    address: SessionAddress,
+    body: str,
+    key: str | None,
+    canonical: str,
+    kind: EntryKind,
+    effect: Recorder | None,
+    headers: Headers | None,
 ) -> Program[int]:
     yield from handed(body, owner_of_session(address.session_id), effect)
     sent = yield from written(
-        lambda made: sessions.send(address, body, key=key, canonical=canonical, kind=kind, effect=made),
+        lambda made: sessions.send(address, body, key=key, canonical=canonical, kind=kind, effect=made).with_headers(
+            headers
+        ),
         effect,
         opened(effect),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from wakeline import typed
@@ -23,11 +24,13 @@ from wakeline.store.calls import Call, Program
 from wakeline.store.events import StaleIncarnation
 from wakeline.store.journal import Effect
 from wakeline.store.signals import NoWaitTakesIt, SchemaWanted, Signalled
+from wakeline.telemetry.seen import Headers
 from wakeline.values import MAX_PAYLOAD, check_size, content_json, to_json
 from wakeline.verbs.attachments import handed
 from wakeline.verbs.caller import Caller
 from wakeline.verbs.payload_types import engine_of, fitting_the_wait, signal_of
 from wakeline.verbs.recorder import Recorder, opened, written
+from wakeline.verbs.sendings import told
 
 
 @fixed
@@ -63,12 +66,26 @@ def send(
 ) -> Program[Signalled]:
     """Send a signal that was checked. Raises `UndeclaredEvent`, `PayloadSchemaMismatch`, `ProcessAlreadyTerminal`,
     `ReplayConflict`, `MailboxFull`."""
+    if not caller.instruments.sendings:
+        return _send(caller, process_id, outgoing, key, effect, None)
+    program = partial(_send, caller, process_id, outgoing, key, effect)
+    return told(caller.instruments, program, "signal", process_id, outgoing.name, key=outgoing.key)
+
+
+def _send(
+    caller: Caller,
+    process_id: str,
+    outgoing: Outgoing,
+    key: str,
+    effect: Recorder | None,
+    headers: Headers | None,
+) -> Program[Signalled]:
     yield from handed(outgoing.text, owner_of_process(process_id), effect)
     while True:
         known = yield from _receiver(caller, process_id, outgoing.name, effect)
         judged = _judged(caller, outgoing, known, by_types=effect is None)
         try:
-            sent = yield from _sent(caller, process_id, outgoing, judged, key, effect)
+            sent = yield from _sent(caller, process_id, outgoing, judged, key, effect, headers)
         except StaleIncarnation:
             caller.unlearn(process_id)
         else:
@@ -129,14 +146,20 @@ def _judged(caller: Caller, outgoing: Outgoing, known: Producible | None, *, by_
 
 
 def _sent(
-    caller: Caller, process_id: str, outgoing: Outgoing, judged: _Judged, key: str, effect: Recorder | None
+    caller: Caller,
+    process_id: str,
+    outgoing: Outgoing,
+    judged: _Judged,
+    key: str,
+    effect: Recorder | None,
+    headers: Headers | None,
 ) -> Program[Signalled]:
     """The signal goes out, and again as the open wait wants it."""
     canonical = content_json(outgoing.data)  # the same for every wait: a resend is compared by it
     row = opened(effect)
 
     def call(made: Effect | None) -> Call[Signalled]:
-        return signals.signal(
+        sending = signals.signal(
             process_id,
             judged.name,
             key,
@@ -149,6 +172,7 @@ def _sent(
             also=judged.also,
             effect=made,
         )
+        return sending.with_headers(headers)
 
     while True:
         try:

@@ -22,6 +22,7 @@ from wakeline.store.calls import Call, Program, Together
 from wakeline.store.journal import GAP, Effect
 from wakeline.store.processes import StoredProcess
 from wakeline.store.starts import Registered, SessionAddress, Unique, UniqueTaken
+from wakeline.telemetry.seen import Headers
 from wakeline.tools.tool import Tool
 from wakeline.verbs.attachments import handed
 from wakeline.verbs.caller import Caller
@@ -30,6 +31,7 @@ from wakeline.verbs.processes import cancel
 from wakeline.verbs.recorder import Recorder, opened, recorded, written
 from wakeline.verbs.registrations import external_registration
 from wakeline.verbs.retries import retry_of
+from wakeline.verbs.sendings import told
 from wakeline.verbs.sessions import address_of
 from wakeline.verbs.templates import Filled
 
@@ -51,13 +53,16 @@ class Start:
     options: Options = NOTHING
     delivery: Mapping[str, Any] | None = None
     """The delivery of a trigger that it settles."""
+    headers: Headers | None = None
+    """What instruments gave it."""
 
     def call(self, unique: Unique | None, effect: Effect | None) -> Call[Registered]:
         """The call that starts it."""
-        if isinstance(self.asked, Filled):
-            return self.asked.call()
+        asked = self.asked if self.headers is None else self.asked.with_headers(self.headers)
+        if isinstance(asked, Filled):
+            return asked.call()
         call = starts.register(
-            self.asked,
+            asked,
             wake=self.wake,
             delay_ms=self.delay_ms,
             environment=self.captured,
@@ -82,6 +87,18 @@ class Begun:
 
 def begin(caller: Caller, start: Start, *, effect: Recorder | None = None) -> Program[Begun]:
     """Start a process that was checked. Raises `ProcessConflict`, `AlreadyRunning`, `AttachmentNotFound`."""
+    if not caller.instruments.sendings:
+        return _begin(caller, start, effect)
+    asked = start.asked
+    name = asked.name if isinstance(asked, Filled) else asked.identity.kind
+
+    def program(headers: Headers | None) -> Program[Begun]:
+        return _begin(caller, start if headers is None else replace(start, headers=headers), effect)
+
+    return told(caller.instruments, program, "start", asked.id, name, queue=asked.queue, key=start.options.unique)
+
+
+def _begin(caller: Caller, start: Start, effect: Recorder | None) -> Program[Begun]:
     asked, options = start.asked, start.options
     if MARK in asked.text:
         yield from handed(asked.text, owner_of_process(asked.id), effect)
@@ -164,6 +181,14 @@ def start_many(
         return []
     each = [replace(options, id=one) for one in ids] if ids is not None else [options] * len(rows)
     ready = _checked(caller, body, rows, each)
+    if not caller.instruments.sendings:
+        return (yield from _start_all(caller, ready, None))
+    program = partial(_start_all, caller, ready)
+    return (yield from told(caller.instruments, program, "start", "", body.name))
+
+
+def _start_all(caller: Caller, checked: Sequence[Start], headers: Headers | None) -> Program[list[str]]:
+    ready = checked if headers is None else [replace(one, headers=headers) for one in checked]
     for one in ready:
         if MARK in one.asked.text:
             yield from handed(one.asked.text, owner_of_process(one.asked.id))
@@ -173,7 +198,7 @@ def start_many(
             receipts: list[Registered] = yield Together([one.call(None, None) for one in part])
         except ProcessConflict:
             for one in part:
-                yield from begin(caller, one)
+                yield from _begin(caller, one, None)
         else:
             for one, receipt in zip(part, receipts, strict=True):
                 _learn(caller, one.asked, receipt)

@@ -15,6 +15,7 @@ from wakeline.processes.producing import Producible
 from wakeline.processes.registration import Registration
 from wakeline.store.calls import Call
 from wakeline.store.starts import AlikeStarts, Registered
+from wakeline.telemetry.seen import Headers
 from wakeline.values import content_hash, content_json, to_json
 
 BLANK = "BLANK"
@@ -36,6 +37,7 @@ class Template:
         self.producible = blank.producible
         self.weight = self.producible.weight
         """That of what is known of each of its processes (`Producible.weight`)."""
+        self.name = kind
         self._head_of_input = f'{{"kind":{to_json(kind)},"payload":'
         self._kind = blank.identity.kind
         head, rest = blank.text.split(f'"payload":"{BLANK}"', 1)
@@ -61,7 +63,7 @@ class Filled:
     """One start of a template: its id, its incarnation, the text of its registration and the hash of its content. The
     registration itself is made for those alone who ask for it, which no plain start does: it took a fifth of one."""
 
-    __slots__ = ("_payload", "_template", "content_hash", "id", "incarnation", "text")
+    __slots__ = ("_headers", "_payload", "_template", "content_hash", "id", "incarnation", "text")
 
     def __init__(
         self,
@@ -71,8 +73,9 @@ class Filled:
         payload: dict[str, Any],
         text: str,
         content_hash: str,
+        headers: Headers | None = None,
     ) -> None:
-        self._template, self._payload = template, payload
+        self._template, self._payload, self._headers = template, payload, headers
         self.id, self.incarnation, self.text, self.content_hash = process_id, incarnation, text, content_hash
 
     @property
@@ -80,9 +83,25 @@ class Filled:
         """The whole registration."""
         blank = self._template.blank
         given = cast("EngineInput", blank.input).with_fields(payload=self._payload)
-        return blank.with_fields(
+        made = blank.with_fields(
             id=self.id, incarnation=self.incarnation, input=given, text=self.text, content_hash=self.content_hash
         )
+        return made if self._headers is None else made.with_headers(self._headers)
+
+    def with_headers(self, headers: Headers) -> Filled:
+        """The same start with what instruments gave it: the last field of the text, which a template has not."""
+        text = f'{self.text[:-1]},"options":{{"headers":{to_json(dict(headers))}}}}}'
+        return Filled(self._template, self.id, self.incarnation, self._payload, text, self.content_hash, headers)
+
+    @property
+    def name(self) -> str:
+        """The name of the engine that runs it."""
+        return self._template.name
+
+    @property
+    def queue(self) -> str:
+        """RQ's name of its queue."""
+        return self._template.blank.queue
 
     @property
     def producible(self) -> Producible:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
@@ -34,6 +34,7 @@ from wakeline.shown import logger
 from wakeline.store import declarations, triggers
 from wakeline.store.calls import Outside, Program
 from wakeline.store.triggers import Delivery, DueSchedule, Subscribed
+from wakeline.telemetry.seen import Headers
 from wakeline.tools.tool import Tool
 from wakeline.triggers import schedule as schedule_rules
 from wakeline.triggers.moments import drawn, is_random
@@ -44,6 +45,7 @@ from wakeline.values import MAX_PAYLOAD, check_number, check_size, from_json, to
 from wakeline.verbs.caller import Caller
 from wakeline.verbs.options import NOTHING, WakeTarget, session_named
 from wakeline.verbs.registrations import registration_of
+from wakeline.verbs.sendings import told
 from wakeline.verbs.sessions import address_of
 from wakeline.verbs.starts import Start
 
@@ -212,8 +214,15 @@ def switch(
 
 def emit(caller: Caller, occurrence: Occurrence) -> Program[Receipt]:
     """Record an occurrence and start what it reaches. Raises `OccurrenceConflict`."""
-    emitted = yield triggers.emit(occurrence)
-    return (yield from _deliver_all(caller, occurrence, emitted))
+    program = partial(_emit, caller, occurrence)
+    if not caller.instruments.sendings:
+        return program(None)
+    return told(caller.instruments, program, "occur", occurrence.id, occurrence.source, key=occurrence.key)
+
+
+def _emit(caller: Caller, occurrence: Occurrence, headers: Headers | None) -> Program[Receipt]:
+    emitted = yield triggers.emit(occurrence).with_headers(headers)
+    return (yield from _deliver_all(caller, occurrence, emitted, headers))
 
 
 def fire(caller: Caller, schedule: Schedule, due_ms: int, now_ms: int) -> Program[Receipt | None]:
@@ -260,11 +269,14 @@ def declare_all(declared: Declared, how: declarations.How) -> Program[bool]:
 # -- delivering
 
 
-def _deliver_all(caller: Caller, occurrence: Occurrence, emitted: triggers.Emitted) -> Program[Receipt]:
+def _deliver_all(
+    caller: Caller, occurrence: Occurrence, emitted: triggers.Emitted, headers: Headers | None = None
+) -> Program[Receipt]:
     started: list[str] = []
     failed: list[tuple[str, str]] = []
     waiting: list[str] = []
     for delivery in emitted.deliveries:
+        delivery = replace(delivery, headers=headers) if headers is not None else delivery
         state = (yield from _deliver(caller, delivery)) if delivery.state == "reserved" else delivery.state
         if state == "started":
             started.append(delivered_process_id(delivery.occurrence_id, delivery.subscription_id))
@@ -346,7 +358,8 @@ def _start(caller: Caller, delivery: Delivery, subscription: Subscription, body:
         wake_end=target is not None,
         env_ref=captured.ref,
     )
-    return Start(registration, wake, captured=captured, delivery=delivery.wire()).call(None, None)
+    start = Start(registration, wake, captured=captured, delivery=delivery.wire(), headers=delivery.headers)
+    return start.call(None, None)
 
 
 def _told(name: str, moment_ms: int) -> dict[str, Any]:

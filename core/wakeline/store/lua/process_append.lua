@@ -3,7 +3,7 @@
 -- ARGV: pid, inc? (must still be this incarnation), type, payload (JSON), replay_key?, hash (type + canonical payload),
 --       semantics? (JSON), wake? {input (JSON string), same?, sid? (instead of the process's target)}, ends? {status,
 --       output (await output, JSON)} (the event ends its process), fence?, row?, rows?, external? (only an external
---       process)
+--       process), headers? (JSON: what instruments gave its sender, for what it wakes)
 -- Reply: {'appended', sequence, at, wake entry|''} | {'replayed', sequence, at, ''} | {'conflict'} | {'terminal',
 --        status} | {'stale'} | {'not_external'} | {'lost'} | not_found | pruned
 -- Atomic because an event without its wake, or a wake without its event, must never exist.
@@ -30,7 +30,7 @@ if a.replay_key then
 end
 if ENDED[p.st] then return { 'terminal', p.st } end
 if a.fence then apply_rows(a.pid, p, a.rows) end
-local seq = append(a.pid, p, a.type, a.payload, a.replay_key, a.semantics)
+local seq = append(a.pid, p, a.type, a.payload, a.replay_key, a.semantics, nil, a.headers)
 if a.replay_key then call('HSET', ns .. 'replay:' .. a.pid, 'k:' .. a.replay_key, seq .. ':' .. a.hash) end
 if a.row then
   write_row(a.pid, a.row, seq)

@@ -1,6 +1,6 @@
 -- Purpose: claim one process by its doorbell, under a stock RQ worker that already popped the job.
 -- Include: base claims lines
--- ARGV: pid, epoch, owner, claim_id, lease_ms, release? (of the code that will run it)
+-- ARGV: pid, epoch, owner, claim_id, lease_ms, release? (of the code that will run it), seen? (instruments see the run)
 -- Reply: {'claimed', claim} | {'stale'} (another epoch, running, ended or gone: nothing to do) | {'reaped'}
 -- Atomic because of two workers with one doorbell only one may run.
 local expiry = call('ZSCORE', ns .. 'owners', a.owner)

@@ -2,7 +2,8 @@
 --          kept (race 10).
 -- Include: base log process misfits runnable runs mailbox journal
 -- ARGV: pid, fence, input (JSON), rows?, version? (of the engine that goes on, '' for none; absent: as before),
---       asked? [slots of questions that nothing waits for yet, at most 256]
+--       asked? [slots of questions that nothing waits for yet, at most 256], headers? (JSON: what instruments give the
+--       next generation)
 -- Reply: {'continued', generation} | {'open', ids} (too many waits to close in one step: these first) | {'lost'}
 -- Atomic because a half-emptied journal would replay the old generation's steps in the new one.
 local p = load(a.pid)
@@ -20,6 +21,7 @@ mailbox.give_up(a.pid, a.asked or {}) -- the next generation asks anew
 call('UNLINK', ns .. 'journal:' .. a.pid, ns .. 'children:' .. a.pid)
 call('HDEL', proc_key(a.pid), 'jb', 'at', 'ls', 'lb', 'la', 'sr')
 misfits.clear(a.pid, p)
+if a.headers then call('HSET', proc_key(a.pid), 'hs', a.headers) end
 local generation = int(tonumber(p.gen or '1') + 1)
 call('HSET', proc_key(a.pid), 'gen', generation, 'gs', int(now))
 call('SET', ns .. 'input:' .. a.pid, a.input)

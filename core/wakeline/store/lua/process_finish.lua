@@ -3,7 +3,8 @@
 -- ARGV: pid, status (completed|failed|cancelled|abandoned), output (await output JSON), hash, text? (wake input as a
 --       JSON string), rows?, fence? (a run), external? (someone outside reports), swallowed? (a parked run whose body
 --       went on: fence without claim id), turn? {sid, rev, state?, history [JSON], frame? (the one that begins),
---       follow? (input of the follow-on turn, JSON)} (the commit of a session's turn)
+--       follow? (input of the follow-on turn, JSON)} (the commit of a session's turn),
+--       headers? (JSON: what instruments give what it wakes or resumes)
 -- Reply: {'finished', sequence} | {'already', status, sequence} | {'terminal', status} | {'head', found} | {'lost'} |
 --        {'not_external'} | not_found | pruned
 -- Atomic because a second terminal event, a stranded waiter or a wake without its end must never exist.

@@ -3,7 +3,8 @@
 -- Include: base letters filters log process record misfits runs slots journal
 -- ARGV: pid, fence, groups [ids of the groups it waits for], wait (payload of process.waiting, JSON), rows?, early?
 --       [slots that a task of the body waits for without the rest of their group: any resolution resumes it then
---       ('an')]
+--       ('an')], seen? (instruments see the run), headers? (JSON: what they give
+--       the run that goes on)
 -- Reply: {'parked', sequence} | {'met'} | {'lost'}
 -- Atomic because a resolution between the look and the release would find no waiting process (race 5); a pending cancel
 --        has met every group (race 2).
@@ -20,6 +21,7 @@ end
 for _, id in ipairs(a.early or {}) do
   if call('HEXISTS', slot_key(id), 'r') == 1 then return { 'met' } end
 end
+if a.seen then record.set(w, 'pk', int(now)) end
 local seq = record.event(w, 'process.waiting', a.wait, nil, run_of(p))
 leave_owner(a.pid, p, 'successful')
 filters.drop(a.pid, p)
@@ -30,6 +32,7 @@ record.drop(w, 'ix')
 record.set(w, 'st', 'waiting')
 record.set(w, 'sn', int(now))
 record.set(w, 'pr', p.rel or '')
+if a.headers then record.set(w, 'hs', a.headers) end
 if a.early then record.set(w, 'an', '1') end
 record.write(w)
 misfits.clear(a.pid, p)

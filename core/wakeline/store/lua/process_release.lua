@@ -4,7 +4,8 @@
 -- ARGV: pid, fence, delay_ms, attempt? (counts against max attempts; the run failed), output? (what ends it when
 --       attempts are used up), text? (the wake's then), rows?, unrun? (this worker lacks its code), unread? (what of it
 --       this worker cannot read), misfit? (JSON: why this code cannot go on with it; kept until code that fits goes
---       on), refused? (a write of the run was refused: it holds its process only where the store went back)
+--       on), refused? (a write of the run was refused: it holds its process only where the store went back),
+--       headers? (JSON: what instruments give the run that goes on)
 -- Reply: {'released', epoch} | {'exhausted', sequence} | {'abandoned', sequence} | {'cancelled', sequence} (a turn that
 --        was asked to end) | {'lost'}
 -- Atomic because a release that is not queued is a process that no worker runs.
@@ -36,6 +37,7 @@ if a.misfit then
   p.mf = a.misfit
   others = rounds.passes_on(a.pid, p)
 end
+if a.headers then call('HSET', proc_key(a.pid), 'hs', a.headers) end
 leave_owner(a.pid, p, a.attempt and 'failed' or nil)
 if a.unread then call('HSET', proc_key(a.pid), 'ur', a.unread) end
 make_runnable(a.pid, p, not a.attempt, a.delay_ms > 0 and now + a.delay_ms or nil, others)

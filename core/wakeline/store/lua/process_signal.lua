@@ -3,7 +3,8 @@
 -- ARGV: pid, inc (whose types the sender checked), name, signal_id, replay_key, hash, payload (JSON), schema? (hash of
 --       the schema it was checked against), also? [{name, hash}] (other names that its sender knows the signal by),
 --       limit (mailbox), refused? ('undeclared' | 'misfit': by what the sender knows; a wait that another release
---       opened may know better), sender? {fence {pid, inc, ep, cl}, row, rows}
+--       opened may know better), sender? {fence {pid, inc, ep, cl}, row, rows}, headers? (JSON: what
+--       instruments gave its sender)
 -- Reply: {'accepted', sequence, 'slot'|'mail'} | {'replayed', sequence} | {'conflict'} | {'terminal', status} |
 --        {'full'} | {'refused'} | {'recheck', schema} | {'stale', inc} | {'lost'} | not_found | pruned
 -- Atomic because between choosing a slot and resolving it a second sender would choose the same one.
@@ -66,7 +67,7 @@ if not is_plain or call('HSETNX', replays, as.field, seq .. ':' .. as.hash) == 0
   end
 end
 if refused then return refused end
-record.event(w, 'signal.' .. a.name, a.payload, a.replay_key)
+record.event(w, 'signal.' .. a.name, a.payload, a.replay_key, nil, a.headers)
 if not is_plain then
   for _, as in ipairs(sent) do call('HSET', replays, as.field, seq .. ':' .. as.hash) end
 end

@@ -6,7 +6,7 @@
 --       claimed turn of one of them brings its batch, fixed in the same step), release? (of the code that will run
 --       them), proven? (a run of this owner has ended or parked: told once), cleared? (it runs only what was lost
 --       twice, for longer than it lasted when it was lost), isolates? (how many free children it has), isolated? (the
---       code that runs in them)
+--       code that runs in them), seen? (instruments see its runs)
 -- Reply: {'taken', [claim]*, more ('1' while the queues may hold more)} | {'reaped'} (take a new owner id)
 -- Errors: a foreign job (its id is no doorbell's) goes to RQ's failed registry; it is not ours to run. A doorbell of
 --         nothing that is known is thrown away. What may be another app's, or a later release's, goes back to the end

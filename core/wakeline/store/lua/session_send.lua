@@ -2,7 +2,7 @@
 -- Include: base process journal inbox sessions
 -- ARGV: session {sid, agent, queue, salt}, body? (JSON object, to which the time is added; absent = only create), kind?
 --       (command; absent = input), dedupe? (sender's key), hash? (of the content), fence?, row?, rows? (a body sends:
---       its row in the same step)
+--       its row in the same step), headers? (JSON: what instruments gave its sender)
 -- Reply: {'sent', entry, turn or ''} | {'replayed', entry, ''} | {'conflict'} | {'created'} | {'gone', sid, deleted at}
 --        | {'lost'}
 -- Atomic because an entry without a turn to take it would wait without an end.
@@ -28,7 +28,8 @@ if a.dedupe then
     return { 'replayed', n, '' }
   end
 end
-local body = string.sub(a.body, 1, -2) .. ',"at_ms":' .. int(now) .. '}'
+local headers = a.headers and ',"headers":' .. a.headers or ''
+local body = string.sub(a.body, 1, -2) .. ',"at_ms":' .. int(now) .. headers .. '}'
 local n, turn = deliver(sid, a.kind or 'input', body, nil, a.dedupe and { a.dedupe, a.hash })
 recorded(n)
 return { 'sent', n, turn or '' }

@@ -2,7 +2,7 @@
 --          and it stays.
 -- Include: base letters process keyring record approvals slots
 -- ARGV: pid, inc, id, resolution (JSON), expires_ms?, by? (id of the secret that made the token), fits? [hashes of
---       schemas that its value fits]
+--       schemas that its value fits], headers? (JSON: what instruments gave who resolves it)
 -- Reply: {'accepted'} | {'already', resolution or ''} | {'recheck', schema, hash} | {'unknown'} (unknown, revoked,
 --        expired, of an ended process or a cancelled turn: one answer)
 -- Atomic because two resolvers must not both be told they were first.
@@ -30,6 +30,7 @@ if slot.g then
 else
   -- No body waits yet: the answer is kept for the wait that will come.
   call('HSET', slot_key(a.id), 'p', a.pid, 'k', WAIT.completion, 'r', a.resolution)
+  if a.headers then call('HSET', slot_key(a.id), 'hs', a.headers) end
   call('SADD', ns .. 'waits:' .. a.pid, a.id)
   approvals.close(a.id, slot)
 end

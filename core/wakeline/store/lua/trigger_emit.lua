@@ -1,7 +1,8 @@
 -- Purpose: record an occurrence and reserve its delivery for every subscription it reaches.
 -- Include: base process cancel triggers
 -- ARGV: source, source_key?, key, occ, hash, payload (JSON), kept_ms, cron? {name, due (it must still be due then),
---       next (when it is due next), id, sub, pid, overlap, void? (nothing occurs: only the next time is set)}
+--       next (when it is due next), id, sub, pid, overlap, void? (nothing occurs: only the next time is set)},
+--       headers? (JSON: what instruments gave its emitter)
 -- Reply: {'recorded'|'known', at, [sub id, state, sub or '']*} | {'conflict'} | {'stale'} (another worker fired this
 --        schedule) | {'overlaps', pid} | {'moved'} (void)
 -- Atomic because an occurrence with half of its deliveries would start some of what it should, and a schedule fired
@@ -38,6 +39,7 @@ if known.h then
 end
 call('HSET', key, 'src', a.source, 'sk', a.source_key or '', 'ik', a.key, 'h', a.hash, 'p', a.payload,
   'at', int(now), 'n', '0')
+if a.headers then call('HSET', key, 'hs', a.headers) end
 local sign = string.find(a.payload, '^{"__claim__":"sha256:%x+"}$') and '+' or ''
 if cron then
   reserve(a.occ, cron.id, sign .. cron.sub)

@@ -55,9 +55,9 @@ local function open(w)
   if w.also then mailbox.link_names(mine, name, w.also) end
   if slot.g and w.also then
     -- Opened by code that knew one name of the signal: it may have come under another since.
-    local kept, at = mailbox.take(mine, name, w.also)
+    local kept, at, headers = mailbox.take(mine, name, w.also)
     if kept then
-      resolve(w.id, kept, at, mine)
+      resolve(w.id, kept, at, mine, nil, headers)
       return { 'done', kept, '1' }
     end
   end
@@ -77,14 +77,14 @@ local function open(w)
     end
     return { 'done', '{"status":"cancelled"}' }
   end
-  local resolution, seq
-  if code == WAIT.signal and not is_silent then resolution, seq = mailbox.take(mine, name, w.also) end
+  local resolution, seq, headers
+  if code == WAIT.signal and not is_silent then resolution, seq, headers = mailbox.take(mine, name, w.also) end
   if code == WAIT.child then resolution = from_child(name, w.child_inc) end
   local n, sid = string.match(name, '^(%d+):(.*)$')
   if code == WAIT.answer then resolution = from_entry(n, sid) end
   local entry = { 'p', a.pid, 'g', w.group, 'k', w.kind, 'o', int(now) }
   local function put(field, value) if value then entry[#entry + 1] = field; entry[#entry + 1] = value end end
-  put('n', w.ordinal and int(w.ordinal)); put('r', resolution); put('rs', seq)
+  put('n', w.ordinal and int(w.ordinal)); put('r', resolution); put('rs', seq); put('hs', headers)
   put('q', w.question and '1')
   if resolution and (code == WAIT.child or code == WAIT.answer) then return { 'done', resolution } end
   local due, bound = w.due_ms, w.for_ms and now + w.for_ms

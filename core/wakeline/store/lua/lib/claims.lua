@@ -12,6 +12,17 @@ local function load_whole(pid)
   return p
 end
 
+-- What instruments see of a claim (`seen`): since when a worker could take it, and how long it was queued and parked in
+-- all.
+local claiming = {}
+function claiming.note_times(pid, p)
+  local since = math.min(now, tonumber(call('ZSCORE', ns .. 'idx:queued', pid) or p.sn) or now)
+  p.bs = int(since) -- in the reply alone
+  p.qm = int(num(p.qm, 0) + now - since)
+  local parked = num(p.pk)
+  if parked then p.pm = int(num(p.pm, 0) + math.max(0, since - parked)) end
+end
+
 -- `bell`, `form`: its doorbell's id and the form of that; absent under a stock worker, where RQ keeps its own books.
 local function claim(pid, p, owner, claim_id, bell, form)
   local key = proc_key(pid)
@@ -20,6 +31,7 @@ local function claim(pid, p, owner, claim_id, bell, form)
     p.as = nil
   end
   filters.leave(pid, p)
+  if a.seen then claiming.note_times(pid, p) end
   p.st, p.ow, p.cl, p.ct, p.sn, p.rw = 'running', owner, claim_id, int(now), int(now), form
   local changes = { 'st', 'running', 'ow', owner, 'cl', claim_id, 'ct', p.ct, 'sn', p.sn }
   if bell then changes[#changes + 1], changes[#changes + 2] = 'rw', form end
@@ -54,6 +66,11 @@ local function claim(pid, p, owner, claim_id, bell, form)
   end
   -- All releases that are there have looked, so a new round begins.
   if rounds.has_looked(p.uf, p.rel) then unset(pid, p, 'uf') p.uf = nil end
+  if a.seen then
+    changes[#changes + 1], changes[#changes + 2] = 'qm', p.qm
+    changes[#changes + 1], changes[#changes + 2] = 'pk', ''
+    changes[#changes + 1], changes[#changes + 2] = 'pm', p.pm or '0'
+  end
   call('HSET', key, unpack(changes))
   if p.rg or p.ur then
     call('HDEL', key, 'rg', 'ur')

@@ -84,7 +84,8 @@ local function forget_waits(pid)
 end
 
 -- Marks of its runs, its waits and the lines that it stood in.
-local GONE_WITH_ITS_END = { 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr', 'sr', 'tr', 'tl', 'ix' }
+local GONE_WITH_ITS_END = { 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr', 'sr', 'tr', 'tl', 'ix',
+  'qm', 'pm', 'pk', 'hs' }
 
 -- The terminal event and everything that follows from it, exactly once. `output` is the await output as JSON, `text`
 -- the wake's input as a JSON string.

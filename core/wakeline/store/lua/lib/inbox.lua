@@ -91,10 +91,11 @@ local function deliver(sid, kind, body, same, sent)
   return n, s.turn
 end
 
--- `by`: the originator of the chain of processes, where it was no plain host.
+-- `by`: the originator of the chain of processes, where it was no plain host. It brings the headers of what this script
+-- was asked for.
 local function wake_body(pid, inc, seq, event_type, input_json, by)
   by = by or call('HGET', proc_key(pid), 'by')
   return '{"kind":"wake","process_id":' .. quote(pid) .. ',"incarnation":"' .. inc .. '","sequence":' .. seq
     .. ',"event_type":' .. quote(event_type) .. (by and ',"by":' .. quote(by) or '')
-    .. ',"at_ms":' .. int(now) .. ',"input":' .. input_json .. '}'
+    .. ',"at_ms":' .. int(now) .. (a.headers and ',"headers":' .. a.headers or '') .. ',"input":' .. input_json .. '}'
 end

@@ -12,17 +12,19 @@ end
 
 -- Appends one event and returns its sequence, which is also its stream id: the server itself refuses a second event
 -- with the same number.
-local function write_event(pid, seq, event_type, payload, replay_key, semantics, run)
+-- `headers`: what instruments gave its sender, JSON.
+local function write_event(pid, seq, event_type, payload, replay_key, semantics, run, headers)
   local entry = { 't', event_type, 'p', payload, 'at', int(now) }
   if replay_key then entry[#entry + 1] = 'k'; entry[#entry + 1] = replay_key end
   if semantics then entry[#entry + 1] = 's'; entry[#entry + 1] = semantics end
   if run then entry[#entry + 1] = 'r'; entry[#entry + 1] = run end
+  if headers then entry[#entry + 1] = 'hs'; entry[#entry + 1] = headers end
   call('XADD', ns .. 'events:' .. pid, seq .. '-0', unpack(entry))
 end
 
-local function append(pid, p, event_type, payload, replay_key, semantics, run)
+local function append(pid, p, event_type, payload, replay_key, semantics, run, headers)
   p.seq = int(call('HINCRBY', proc_key(pid), 'seq', 1))
-  write_event(pid, p.seq, event_type, payload, replay_key, semantics, run)
+  write_event(pid, p.seq, event_type, payload, replay_key, semantics, run, headers)
   if p.tl then tails.event(pid, p.tl, p.seq) end
   call('HSET', proc_key(pid), 'ua', int(now))
   return p.seq

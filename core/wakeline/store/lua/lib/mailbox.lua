@@ -19,8 +19,18 @@ function mailbox.open_wait(w, name, others)
   return string.match(open or '', '^[^,]+')
 end
 
--- The oldest signal of a name, or of another name that it has or had, that is kept: what resolves a wait with it, and
--- its sequence. `w`: the record of its process.
+-- What a signal of the log resolves a wait with, and its headers.
+local function from_event(pid, seq)
+  local event = call('XRANGE', ns .. 'events:' .. pid, seq .. '-0', seq .. '-0')[1][2]
+  local headers
+  for i = 7, #event, 2 do
+    if event[i] == 'hs' then headers = event[i + 1] end
+  end
+  return '{"status":"ok","value":' .. event[4] .. '}', headers
+end
+
+-- The oldest signal of a name, or of another name that it has or had, that is kept: what resolves a wait with it, its
+-- sequence, and its headers. `w`: the record of its process.
 function mailbox.take(w, name, others)
   local pid = w.pid
   local box = ns .. 'mail:' .. pid
@@ -32,8 +42,8 @@ function mailbox.take(w, name, others)
     local of, seq = string.match(letter, '^(.*):(%d+)$')
     if wanted[of] then
       call('LREM', box, 1, letter)
-      local event = call('XRANGE', ns .. 'events:' .. pid, seq .. '-0', seq .. '-0')
-      return '{"status":"ok","value":' .. event[1][2][4] .. '}', seq
+      local resolution, headers = from_event(pid, seq)
+      return resolution, seq, headers
     end
   end
 end
@@ -43,8 +53,8 @@ end
 local function give_back(pid, name, seq)
   local open = mailbox.open_wait(record.open(pid, {}), name)
   if open then
-    local event = call('XRANGE', ns .. 'events:' .. pid, seq .. '-0', seq .. '-0')
-    return resolve(open, '{"status":"ok","value":' .. event[1][2][4] .. '}', seq)
+    local resolution, headers = from_event(pid, seq)
+    return resolve(open, resolution, seq, nil, nil, headers)
   end
   local box = ns .. 'mail:' .. pid
   for _, letter in ipairs(call('LRANGE', box, 0, -1)) do

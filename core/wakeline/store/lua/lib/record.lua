@@ -38,11 +38,11 @@ function record.drop(w, field)
 end
 
 -- The next event of its log; returns the sequence.
-function record.event(w, event_type, payload, replay_key, run)
+function record.event(w, event_type, payload, replay_key, run, headers)
   local events, p = w.events, w.p
   local n, seq = #events, int(num(p.seq, 0) + 1)
   events[n + 1], events[n + 2], events[n + 3] = seq, event_type, payload
-  events[n + 4], events[n + 5] = replay_key or false, run or false
+  events[n + 4], events[n + 5], events[n + 6] = replay_key or false, run or false, headers or false
   p.seq = seq
   return seq
 end
@@ -62,8 +62,9 @@ function record.write(w)
   end
   if #gone > 0 then call('HDEL', proc_key(pid), unpack(gone)) end
   if #new > 0 then call('HSET', proc_key(pid), unpack(new)) end
-  for i = 1, #events, 5 do
-    write_event(pid, events[i], events[i + 1], events[i + 2], events[i + 3] or nil, nil, events[i + 4] or nil)
+  for i = 1, #events, 6 do
+    write_event(pid, events[i], events[i + 1], events[i + 2], events[i + 3] or nil, nil, events[i + 4] or nil,
+      events[i + 5] or nil)
     if p.tl then tails.event(pid, p.tl, events[i]) end
   end
   w.new, w.at, w.gone, w.events = {}, {}, {}, {}

@@ -47,11 +47,14 @@ end
 -- The resolution that completes a group of a parked process makes the process runnable in the same script. A body still
 -- in memory gets a hint.
 -- `mine`: the record of the process that waits, where the caller gathers it; `read`: the slot, where the caller has it.
-local function resolve(id, resolution, sequence, mine, read)
+-- `headers`: of the event that resolves it; else those of what this script was asked for.
+local function resolve(id, resolution, sequence, mine, read, headers)
   local key, slot = slot_key(id), read or read_slot(id)
   if slot.r or slot.z then return false, slot.r end
   if not slot.p then return false, nil end
   if sequence then call('HSET', key, 'r', resolution, 'rs', sequence) else call('HSET', key, 'r', resolution) end
+  headers = headers or a.headers
+  if headers then call('HSET', key, 'hs', headers) end
   if slot.d then gather('ZREM', ns .. 'timers', TIMER.wait .. id) end
   local w = mine or record.open(slot.p, load(slot.p))
   local p = w.p
