@@ -32,6 +32,7 @@ from wakeline.observe.approvals import ApprovalView
 from wakeline.observe.doctor import Diagnosis
 from wakeline.observe.entries import EntryView
 from wakeline.observe.fleet import FleetView
+from wakeline.observe.metrics import MetricsView
 from wakeline.observe.processes import Status
 from wakeline.observe.sessions import SessionView
 from wakeline.observe.waits import ProcessWait
@@ -310,6 +311,10 @@ class App(Declarations):
     def fleet(self) -> FleetView:
         """Workers, queues and limits of the namespace, and how much is in which status."""
         return self.run("app.fleet", self._fleet.look())
+
+    def metrics(self) -> MetricsView:
+        """The metrics of the namespace; `.text()` is for a scraper (docs/metrics.md)."""
+        return self.run("app.metrics", self._fleet.metrics())
 
     def doctor(self, *, release: bool = False) -> Diagnosis:
         """What is wrong with the server and the fleet, or may be soon, each with what to do. ``release``: ``.ok`` is

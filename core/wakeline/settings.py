@@ -50,6 +50,10 @@ class Settings:
     """Where the bytes of attachments go: ``redis``, ``dir:/path``, ``s3://bucket/prefix``."""
     instrument: str | None = None
     """``module:attribute`` of an instrument that workers tell what happens, beside those of the app."""
+    metrics: bool = True
+    """Whether workers count what they do, for `wakeline metrics`."""
+    metrics_port: str | None = None
+    """``[host:]port`` at which a supervisor gives metrics to a scraper; None for no port."""
     concurrency: int = 64
     isolated: int = 2
     """How many isolated tools run at once in one worker process."""
@@ -100,6 +104,8 @@ class Settings:
             release=next((env[name][:RELEASE_LENGTH] for name in RELEASES if env.get(name)), None),
             attachments=env.get("WAKELINE_ATTACHMENTS"),
             instrument=env.get("WAKELINE_INSTRUMENT") or None,
+            metrics=_flag(env, "WAKELINE_METRICS", "1"),
+            metrics_port=_port(env, "WAKELINE_METRICS_PORT"),
             concurrency=_number(env, "WAKELINE_CONCURRENCY", 64),
             isolated=_number(env, "WAKELINE_ISOLATED", max(2, os.cpu_count() or 1)),
             isolated_memory_mb=_number(env, "WAKELINE_ISOLATED_MEMORY", 512),
@@ -151,8 +157,20 @@ def _number(env: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def _flag(env: Mapping[str, str], name: str) -> bool:
-    value = env.get(name, "").lower()
+def _port(env: Mapping[str, str], name: str) -> str | None:
+    text = env.get(name)
+    if not text:
+        return None
+    number = text.rpartition(":")[2]
+    if not (number.isascii() and number.isdecimal()) or not 0 < int(number) < 65_536:
+        raise SettingsInvalid(
+            name=name, value=text, reason="it is a port from 1 to 65535, or a host and a port: host:port"
+        )
+    return text
+
+
+def _flag(env: Mapping[str, str], name: str, default: str = "") -> bool:
+    value = env.get(name, default).lower()
     if value not in FLAGS:
         raise SettingsInvalid(name=name, value=env[name], reason=f"it is one of {', '.join(filter(None, FLAGS))}")
     return FLAGS[value]

@@ -305,6 +305,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
             "sessions",
             "waits",
             "fleet",
+            "metrics",
             "doctor",
             "pause",
             "resume",

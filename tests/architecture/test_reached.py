@@ -12,6 +12,9 @@ from wakeline import errors
 ROOT = Path(__file__).parents[2]
 PACKAGES = (ROOT / "core/wakeline", ROOT / "workers/wakeline_workers")
 BEGINNINGS = {
+    "wakeline_workers.scrape._Answer.do_GET": "http.server calls it by the method of a request",
+    "wakeline_workers.scrape._Answer.log_message": "http.server calls it after each request",
+    "wakeline_workers.scrape._Server.handle_error": "http.server calls it when a connection breaks",
     "wakeline.__getattr__": "Python asks it for the names that the package has not loaded yet",
     "wakeline.__dir__": "Python asks it for all names of the package",
     "wakeline_workers.cli.main": "the entry point of both programs",

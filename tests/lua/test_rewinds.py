@@ -302,6 +302,7 @@ def test_no_command_by_which_a_script_only_looks_writes(server: str, lua_server:
 def test_scripts_that_write_what_nobody_counts_on_are_these() -> None:
     assert [name for name in scripts.names() if "unasked = " in scripts._source(f"{name}.lua")] == [
         "client_look",
+        "metrics_add",
         "namespace_open",
         "namespace_probe",
         "process_index",

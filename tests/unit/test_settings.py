@@ -93,6 +93,25 @@ def test_every_variable_is_in_the_docs() -> None:
     assert {name for name in named if f"`{name}`" not in shown} == set()
 
 
+def test_workers_count_unless_they_are_told_not_to() -> None:
+    found = [Settings.from_env(env).metrics for env in ({}, {"WAKELINE_METRICS": "0"}, {"WAKELINE_METRICS": "yes"})]
+    assert found == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("given", "port"),
+    [("", None), ("9100", "9100"), ("localhost:9100", "localhost:9100"), ("[::1]:9100", "[::1]:9100")],
+)
+def test_metrics_have_a_port_only_where_one_is_named(given: str, port: str | None) -> None:
+    assert Settings.from_env({"WAKELINE_METRICS_PORT": given}).metrics_port == port
+
+
+@pytest.mark.parametrize("given", ["http", "0", "65536", "localhost:", "9100/metrics", "-1", "٣"])
+def test_what_is_no_port_is_refused(given: str) -> None:
+    with pytest.raises(SettingsInvalid, match="WAKELINE_METRICS_PORT"):
+        Settings.from_env({"WAKELINE_METRICS_PORT": given})
+
+
 def test_workers_have_the_instrument_that_is_named_and_none_unless_one_is() -> None:
     found = [Settings.from_env(env).instrument for env in ({}, {"WAKELINE_INSTRUMENT": ""})]
     assert found == [None, None]

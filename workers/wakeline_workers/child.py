@@ -138,7 +138,13 @@ async def _serve(app: App, orders: Orders, queues: tuple[str, ...], line: socket
             writer.write(f"{' '.join(running)}\n".encode())
 
     worker = WorkerLoop(
-        app, owner=orders.owner, queues=queues, concurrency=orders.concurrency, burst=orders.burst, reported=report
+        app,
+        owner=orders.owner,
+        queues=queues,
+        concurrency=orders.concurrency,
+        burst=orders.burst,
+        reported=report,
+        counts=app.settings.metrics,
     )
 
     async def orphaned() -> None:

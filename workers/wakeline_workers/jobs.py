@@ -24,6 +24,7 @@ from wakeline.store import claims, owners
 from wakeline.store.watching import end_all
 
 from wakeline_workers.clock import Ticker
+from wakeline_workers.counted import Counted
 from wakeline_workers.heartbeat import Heartbeat
 from wakeline_workers.isolation import isolation_of
 from wakeline_workers.loading import load_app, load_for_work
@@ -91,6 +92,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
     threads = ThreadPoolExecutor(2)
     runner = Runner(store, app.registry, host, clock=app.clock, threads=threads, patience_ms=settings.bug_patience_ms)
 
+    counted = Counted(app, store, owner, counts=settings.metrics)
     ticker = Ticker(app, store, by=f"stock {owner}", spare_ms=2 * settings.lease_ms)
     ticking: list[asyncio.Task[None]] = []
     ended = "owner_lost"  # something ended the loop: this counts as a loss, or it would be tried again without an end
@@ -131,6 +133,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
         with Heartbeat(
             app.store, owner, settings, running=lambda: None, reaped=lambda: loop.call_soon_threadsafe(lose)
         ):
+            counted.begin()
             task = asyncio.create_task(runner.run(claim))
             while not task.done():
                 await asyncio.wait([task], timeout=LOOK_S)
@@ -146,6 +149,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
         raise
     finally:
         await end_all(ticking)
+        await counted.end()
         await store.execute(owners.reap(owner, ended, patience_ms=settings.bug_patience_ms, proven=runner.proven))
         await losses.say()
         if host.isolation is not None:

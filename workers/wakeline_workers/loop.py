@@ -35,17 +35,14 @@ from wakeline.verbs import triggers
 
 from wakeline_workers.apart import Apart
 from wakeline_workers.clock import TICK_MS, Ticker
+from wakeline_workers.counted import Counted
 from wakeline_workers.isolation import IsolatedClaims, isolation_of
 from wakeline_workers.losses import Losses
+from wakeline_workers.said import NOT_DECLARED, OTHER_CODE
 from wakeline_workers.watchdog import Watchdog
 
 log = logger("wakeline.worker")
 SPARE_THREADS = 256
-OTHER_CODE = (
-    "WAKELINE_RELEASE is %s, and other code came with that name first: this worker goes by %r, so that faults of the "
-    "two are told apart. Give each deployment its own name"
-)
-NOT_DECLARED = "schedules, limits and agents could not be declared again; the next worker that starts does it"
 DRAIN_SHARE = 0.8
 """The part of the shutdown time in which running work may end by itself. In the rest it is handed back."""
 HAND_BACK_S = 1.0
@@ -53,7 +50,8 @@ HAND_BACK_S = 1.0
 
 
 class WorkerLoop:
-    """One worker on one event loop. It calls ``reported`` with what runs (`running`), once a beat."""
+    """One worker on one event loop. Once a beat it calls ``reported`` with what runs (`running`); if it ``counts``, it
+    adds to the metrics."""
 
     def __init__(
         self,
@@ -64,6 +62,7 @@ class WorkerLoop:
         concurrency: int | None = None,
         reported: Callable[[list[str]], None] | None = None,
         burst: bool = False,
+        counts: bool = False,
     ) -> None:
         self.app = app
         self.owner = owner or new_owner_id()
@@ -88,6 +87,7 @@ class WorkerLoop:
         )
         self._ticker = Ticker(app, self.store, by=f"worker {self.owner}", ticked=self._look_at_waits)
         self._losses = Losses(app, self.store)
+        self._counted = Counted(app, self.store, self.owner, counts=counts)
         self._reported = reported
         self._burst = burst
         self._tasks: dict[asyncio.Task[Any], str] = {}
@@ -181,7 +181,7 @@ class WorkerLoop:
         contain_exits(loop)
         await self._introduce(self.app.declared)
         self.store.rewound.append(self._went_back)
-        side = [loop.create_task(self._ticker.run()), loop.create_task(self._listen())]
+        side = [loop.create_task(part) for part in (self._ticker.run(), self._listen(), self._counted.run())]
         if self._reported is not None:
             side.append(loop.create_task(self._report(self._reported)))
         for task in side:
@@ -203,6 +203,7 @@ class WorkerLoop:
             raise
         finally:
             await end_all([*side, *([self._again] if self._again else [])])
+            await self._counted.end()
             patience_ms = self.app.settings.bug_patience_ms
             await self.store.execute(
                 owners.reap(self.owner, ended, patience_ms=patience_ms, proven=self._runner.proven and not self._proven)
@@ -389,9 +390,8 @@ class WorkerLoop:
             await end_all(side)
 
     async def _hear_no_bells(self) -> None:
-        with suppress(
-            StoreError
-        ):  # a bell that no worker hears costs a second; what is handed back at the end rings again
+        # A bell that no worker hears costs a second; what is handed back at the end rings again.
+        with suppress(StoreError):
             await self.store.execute(
                 take(self.owner, token_hex(8), self.queues, 0, lease_ms=self.app.settings.lease_ms)
             )

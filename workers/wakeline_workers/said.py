@@ -12,6 +12,12 @@ from contextlib import suppress
 from wakeline.logs import JsonFormatter, handle_entries, is_json
 from wakeline.shown import shown
 
+OTHER_CODE = (
+    "WAKELINE_RELEASE is %s, and other code came with that name first: this worker goes by %r, so that faults of the "
+    "two are told apart. Give each deployment its own name"
+)
+NOT_DECLARED = "schedules, limits and agents could not be declared again; the next worker that starts does it"
+
 
 def begin_log(level: str) -> None:
     """From now on entries of all loggers go to standard error, in the form that ``WAKELINE_LOG_FORMAT`` says."""

@@ -29,6 +29,7 @@ from wakeline_workers.heartbeat import sent
 from wakeline_workers.loading import load_for_work
 from wakeline_workers.restarts import GIVE_UP, Ending, Restarts
 from wakeline_workers.said import begin_log, say
+from wakeline_workers.scrape import serve_metrics
 from wakeline_workers.signals import ENDING, ignore_ending
 from wakeline_workers.streams import hold_places, keep_output
 
@@ -193,6 +194,7 @@ class Supervisor:
         for _ in range(self._count):
             self._spawn()
         self._pulse.start()
+        scraped = serve_metrics(self._app)
         told: float | None = None
         while self._children or (self._restarts.pending and not self._stopping):
             self._hear(WATCH_S)
@@ -206,6 +208,9 @@ class Supervisor:
                 self._wait_for_the_last(time.monotonic() - told)
         ignore_ending()
         self._pulse.finish(GRACE_S)
+        if scraped is not None:
+            scraped.shutdown()
+            scraped.server_close()
         return 1 if self._gave_up else 0
 
     def _wait_for_the_last(self, waited: float) -> None:

@@ -80,7 +80,7 @@ class WakelineWorker(_Base):  # type: ignore[misc]
         app = load_for_work()
         ran = 0
         while True:
-            loop = WorkerLoop(app, owner=self.name, queues=self.queue_names(), burst=burst)
+            loop = WorkerLoop(app, owner=self.name, queues=self.queue_names(), burst=burst, counts=app.settings.metrics)
             ran += asyncio.run(serve(loop, beating=True, first=self.announce))
             if not loop.reaped:
                 return ran > 0

@@ -24,6 +24,7 @@ from wakeline.observe.approvals import ApprovalView
 from wakeline.observe.doctor import Diagnosis
 from wakeline.observe.entries import EntryView
 from wakeline.observe.fleet import FleetView
+from wakeline.observe.metrics import MetricsView
 from wakeline.observe.processes import Status
 from wakeline.observe.sessions import SessionView
 from wakeline.observe.waits import ProcessWait
@@ -154,6 +155,10 @@ class AsyncApp:
     async def fleet(self) -> FleetView:
         """Workers, queues and limits of the namespace, and how much is in which status."""
         return await self._client.run("app.fleet", self._fleet.look())
+
+    async def metrics(self) -> MetricsView:
+        """The metrics of the namespace; `.text()` is for a scraper."""
+        return await self._client.run("app.metrics", self._fleet.metrics())
 
     async def doctor(self, *, release: bool = False) -> Diagnosis:
         """What is wrong with the server and the fleet, or may be soon, each with what to do."""

@@ -7,6 +7,7 @@ from wakeline.observe.entries import EntryView
 from wakeline.observe.events import EventView, RunFacts
 from wakeline.observe.findings import Finding
 from wakeline.observe.fleet import FleetView, LimitView, QueueView, WorkerView
+from wakeline.observe.metrics import MetricsView
 from wakeline.observe.processes import ChildView, ProcessView, Status
 from wakeline.observe.reasons import Reason
 from wakeline.observe.sessions import Message, SessionStatus, SessionView
@@ -34,6 +35,7 @@ __all__ = [
     "Gap",
     "LimitView",
     "Message",
+    "MetricsView",
     "Misfit",
     "Page",
     "ProcessView",

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from wakeline.observe.processes import name_of
 from wakeline.processes.inputs import EngineInput, SessionTurn, ToolCall
 from wakeline.run.asides import current_effect
 from wakeline.run.open_waits import earlier_slots
@@ -26,7 +27,7 @@ def run_seen(claim: Claim) -> RunSeen:
     readable = claim.unread is None
     return RunSeen(
         process_id=claim.process_id,
-        name=registration.identity.kind,
+        name=name_of(registration) if readable else registration.identity.kind,
         kind=_kind(claim),
         label=registration.identity.label,
         engine_version=claim.engine_version,

@@ -262,6 +262,8 @@ HASHES: tuple[Fields, ...] = (
         ),
     ),
     Fields("beats", (Field(_OWNER, "beat", "number of its last heartbeat", "number"),)),
+    Fields("counted", (Field(_OWNER, "counted", "number of its last write of metrics", "number"),)),
+    Fields("metrics", (Field("<series>", "total", "how often, or of a sum how many µs", "number"),)),
     Fields("leases", (Field(_OWNER, "lease", "how long its lease is", "ms long"),)),
     Fields("suspects", (Field(_OWNER, "suspected", "when it was seen expired", "ms"),)),
     Fields("releases", (Field(_OWNER, "release", "the release of its code"),)),

@@ -69,6 +69,11 @@ class Instruments(Instrument):
             self.all = (*self.all, instrument)
             self._sort()
 
+    def remove(self, instrument: Instrument) -> None:
+        """Tells this one no more."""
+        self.all = tuple(one for one in self.all if one is not instrument)
+        self._sort()
+
     def with_also(self, instrument: Instrument) -> Instruments:
         """These and one more, for a part of the work."""
         made = Instruments([*self.all, instrument])

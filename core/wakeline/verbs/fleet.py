@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version as installed
 
 from wakeline.clock import Clock
 from wakeline.engines.registry import Registry
@@ -14,12 +15,14 @@ from wakeline.errors import StoreError, StoreOutOfMemory, WritesRefused
 from wakeline.observe.doctor import Diagnosis, diagnosis
 from wakeline.observe.findings import Seen
 from wakeline.observe.fleet import FleetView, fleet_of
+from wakeline.observe.metrics import MetricsView, metrics_of
 from wakeline.releases import Declared
 from wakeline.settings import Settings
 from wakeline.store import fleet
 from wakeline.store.address import FORMAT
 from wakeline.store.blocking import SyncStore
-from wakeline.store.calls import Program
+from wakeline.store.calls import Program, Together
+from wakeline.store.metrics import read_metrics
 from wakeline.store.queues import list_queues
 
 
@@ -41,6 +44,13 @@ class FleetVerbs:
         stored: fleet.StoredFleet = yield fleet.read_fleet(self.queues(), stale_ms=self.settings.stale_ms)
         states, limits = yield list_queues([queue.name for queue in stored.queues])
         return fleet_of(stored, states, limits)
+
+    def metrics(self) -> Program[MetricsView]:
+        """The metrics of the namespace: totals, and gauges of the moment."""
+        stored: fleet.StoredFleet = yield fleet.read_fleet(self.queues(), stale_ms=self.settings.stale_ms)
+        named = [queue.name for queue in stored.queues]
+        (states, limits), totals = yield Together([list_queues(named), read_metrics(named)])
+        return metrics_of(totals, stored, states, limits, version=installed("wakeline"))
 
     def doctor(self, *, release: bool) -> Diagnosis:
         """What is wrong with the server and the fleet; blocks. ``release``: whether only what has to stop a release

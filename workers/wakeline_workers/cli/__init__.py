@@ -40,6 +40,9 @@ COMMANDS = {
     "following": {
         "follow": "Print what changes in a session.",
     },
+    "metrics": {
+        "metrics": "Print the metrics of the namespace as OpenMetrics text.",
+    },
     "processes": {
         "start": "Start an engine or a tool.",
         "signal": "Send a signal to a process.",

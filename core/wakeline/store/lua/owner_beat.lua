@@ -43,6 +43,7 @@ if a.running and not (a.n and last >= a.n) then
       end
     end
   end
+  count_losses(#back, 'owner_lost')
   call('DEL', missed)
   for _, held in ipairs(still) do call('HSET', missed, held, '1') end
   if #still > 0 then call('PEXPIRE', missed, int(a.lease_ms * 10)) end

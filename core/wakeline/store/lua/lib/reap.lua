@@ -1,5 +1,5 @@
 -- Reap: what becomes of the runs of an owner that is gone.
--- Needs: base declarations routes hints aside log process rounds misfits crashes runnable runs ends
+-- Needs: base declarations routes hints aside log metrics process rounds misfits crashes runnable runs ends
 
 -- A run whose owner is gone. Losses are counted apart from failed attempts: a neighbour's crash must not use them up
 -- (race 21).
@@ -36,6 +36,10 @@ local function lose(pid, p, writer, held)
   make_runnable(pid, p, true, due, others)
 end
 
+local function count_losses(lost, writer)
+  if lost > 0 and writer ~= 'shutdown' then metrics.add('wakeline_losses_total', lost) end
+end
+
 -- Everything an owner held goes back to the queue; the owner itself is forgotten once nothing of it is left.
 local function reap(owner, writer)
   local held = ns .. 'owned:' .. owner
@@ -56,8 +60,12 @@ local function reap(owner, writer)
       lost[#lost + 1] = pid
     end
   end
+  count_losses(#lost, writer)
   if call('SCARD', held) == 0 then
-    call('ZREM', ns .. 'owners', owner)
+    if call('ZREM', ns .. 'owners', owner) == 1 and writer ~= 'shutdown' then
+      metrics.add('wakeline_reaped_owners_total', 1)
+    end
+    call('HDEL', ns .. 'counted', owner)
     call('HDEL', ns .. 'suspects', owner)
     call('HDEL', ns .. 'beats', owner)
     call('HDEL', ns .. 'leases', owner)

@@ -1,6 +1,6 @@
 -- Retention: what ended long ago goes, with all that belongs to it. It goes in slices: a script takes at most SLICE ms
 -- for it.
--- Needs: base entries pruning registries
+-- Needs: base entries metrics pruning registries
 local SLICE = 5 -- ms
 local PAGE = 16
 local LEAST = 8 -- processes of a slice, however slow the server is: few ended ones go at once
@@ -25,7 +25,10 @@ local function prune_page(status, until_ms, before)
     late = before + #gone >= LEAST and ran_ms() >= until_ms
     if late then break end
   end
-  if #gone > 0 then call('ZREM', ns .. 'idx:' .. status, unpack(gone)) end
+  if #gone > 0 then
+    call('ZREM', ns .. 'idx:' .. status, unpack(gone))
+    metrics.add('wakeline_ended_total{status="' .. status .. '"}', #gone)
+  end
   return #gone, late
 end
 

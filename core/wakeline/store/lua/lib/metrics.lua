@@ -1,0 +1,13 @@
+-- Metrics: totals by series, in whole numbers.
+-- Needs: base
+local metrics = {}
+
+metrics.MOST = 20000 -- series. Bodies name their steps as they like, and totals are kept without an end.
+
+function metrics.add(series, number)
+  local key = ns .. 'metrics'
+  if call('HLEN', key) >= metrics.MOST and call('HEXISTS', key, series) == 0 then
+    series = 'wakeline_metrics_dropped_total'
+  end
+  call('HINCRBY', key, series, int(number))
+end
