@@ -94,8 +94,8 @@ def at(name: str, /, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
 def test_a_run_counts_by_its_outcome_and_falls_under_the_first_bound_that_it_keeps() -> None:
     counting = Counting()
     for took_s in (0.005, 0.0051, 700.0):
-        counting.ended(run_of(), took_s)
-    counting.ended(run_of(outcome="failed"), 0.001)
+        counting.over(run_of(), took_s)
+    counting.over(run_of(outcome="failed"), 0.001)
     of = 'kind="tool",name="charge"'
     assert counting.take() == {
         f'wakeline_runs_total{{{of},outcome="completed"}}': 3,
@@ -110,15 +110,15 @@ def test_a_run_counts_by_its_outcome_and_falls_under_the_first_bound_that_it_kee
 
 def test_a_mismatch_is_counted_by_its_body() -> None:
     counting = Counting()
-    counting.ended(run_of(outcome="released", code="replay_mismatch"), 0.1)
+    counting.over(run_of(outcome="released", code="replay_mismatch"), 0.1)
     assert counting.take()['wakeline_replay_mismatches_total{name="charge"}'] == 1
 
 
 def test_names_beyond_the_bound_are_counted_as_other() -> None:
     counting = Counting()
     for i in range(NAMES + 7):
-        counting.ended(effect_of(f"step {i}"), 0.1)
-    counting.ended(effect_of("step 3"), 0.1)
+        counting.over(effect_of(f"step {i}"), 0.1)
+    counting.over(effect_of("step 3"), 0.1)
     found = counting.take()
     assert found['wakeline_effects_total{kind="step",name="other",outcome="completed"}'] == 7
     assert found['wakeline_effects_total{kind="step",name="step 3",outcome="completed"}'] == 2
@@ -166,7 +166,7 @@ def test_ended_processes_are_those_that_are_kept_and_those_that_retention_counte
 def test_a_histogram_has_every_bound_and_counts_what_is_below_it() -> None:
     counting = Counting()
     for took_s in (0.001, 0.3, 0.4, 1_000.0):
-        counting.ended(run_of(), took_s)
+        counting.over(run_of(), took_s)
     found = parsed(view(counting.take()).text())
     counts = {
         dict(labels)["le"]: value
@@ -182,7 +182,7 @@ def test_a_histogram_has_every_bound_and_counts_what_is_below_it() -> None:
 
 def test_a_name_may_hold_what_the_text_is_written_with() -> None:
     counting = Counting()
-    counting.ended(run_of(HOSTILE), 0.01)
+    counting.over(run_of(HOSTILE), 0.01)
     shown = HOSTILE.replace("\ud800", "?")
     found = parsed(view(counting.take()).text())
     assert found[at("wakeline_runs_total", kind="tool", name=shown, outcome="completed")] == 1

@@ -152,7 +152,7 @@ class Counting(Instrument):
         """Counts a try of an effect by its outcome, and how long it took."""
         return _Timed(self, effect)
 
-    def ended(self, seen: RunSeen | EffectSeen, took_s: float) -> None:
+    def over(self, seen: RunSeen | EffectSeen, took_s: float) -> None:
         """A stretch is over. Times are measured by this machine's steady clock, so they are never negative."""
         what, outcome = ("run" if type(seen) is RunSeen else "effect"), seen.outcome or ""
         with self._lock:
@@ -225,4 +225,4 @@ class _Timed(AbstractContextManager[None]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._counting.ended(self._seen, perf_counter() - self._began)
+        self._counting.over(self._seen, perf_counter() - self._began)
