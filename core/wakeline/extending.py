@@ -15,12 +15,14 @@ from wakeline.telemetry.seen import (
     IsolatedSeen,
     LinkSeen,
     LostSeen,
+    RanSeen,
     RunSeen,
     ScriptSeen,
     SendingSeen,
     StretchSeen,
     TakenSeen,
     TickedSeen,
+    TriedSeen,
 )
 from wakeline.tools.catalog import ToolProvider
 from wakeline.tools.completions import Completion, CompletionClient, CompletionRequest
@@ -45,6 +47,7 @@ __all__ = [
     "LinkSeen",
     "LostSeen",
     "Phase",
+    "RanSeen",
     "RunSeen",
     "ScriptSeen",
     "SendingSeen",
@@ -52,6 +55,7 @@ __all__ = [
     "StretchSeen",
     "TakenSeen",
     "TickedSeen",
+    "TriedSeen",
     "ToolContract",
     "ToolManifest",
     "ToolProvider",

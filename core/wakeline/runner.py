@@ -7,6 +7,7 @@ Redis away) never ends a process.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -51,7 +52,7 @@ from wakeline.run.dispatch import ToolDispatch
 from wakeline.run.environments import Environments
 from wakeline.run.groups import deciding
 from wakeline.run.host import Host, RunState
-from wakeline.run.identity import ended_seen, run_seen
+from wakeline.run.identity import ended_seen, ran_seen, run_seen
 from wakeline.run.letting_go import let_go
 from wakeline.run.misfits import Misfits
 from wakeline.run.outcomes import Ended, Outcome, Over, Swallowed, Unfit, cancelled, failed, left_over, outcome_of
@@ -64,7 +65,7 @@ from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
 from wakeline.store.journal import read_journal
 from wakeline.telemetry.phases import Phase
-from wakeline.telemetry.seen import RunSeen
+from wakeline.telemetry.seen import RunEnd, RunSeen
 from wakeline.tools.tool import current_body, current_run
 
 log = logger("wakeline.runner")
@@ -144,18 +145,30 @@ class Runner:
     def run(self, claim: Claim) -> Coroutine[Any, Any, str]:
         """Runs a claim. Gives what became of it: 'finished', 'parked', 'continued', 'released', 'lost'. Never raises
         for what user code does."""
-        return self._run_seen(claim) if self._registry.instruments.see_runs else self._run(claim)
+        instruments = self._registry.instruments
+        if not instruments.rans:
+            return self._run_seen(claim) if instruments.see_runs else self._run(claim)
+        return self._run_counted(claim)
 
-    async def _run_seen(self, claim: Claim) -> str:
+    async def _run_counted(self, claim: Claim) -> str:
+        end, began_s = RunEnd(), time.perf_counter()
+        word = await (
+            self._run_seen(claim, end) if self._registry.instruments.see_runs else self._run(claim, None, end)
+        )
+        see_end(end, word)
+        self._registry.instruments.ran(ran_seen(claim, end, time.perf_counter() - began_s))
+        return word
+
+    async def _run_seen(self, claim: Claim, end: RunEnd | None = None) -> str:
         seen = run_seen(claim)
         with self._registry.instruments.run(seen):
-            word = await self._run(claim, seen)
+            word = await self._run(claim, seen, end)
             see_end(seen, word)  # unless its body came to an outcome, which was told by then
             if self._registry.instruments.ends and (ended := ended_seen(claim, seen)) is not None:
                 self._registry.instruments.ended(ended)
         return word
 
-    async def _run(self, claim: Claim, seen: RunSeen | None = None) -> str:
+    async def _run(self, claim: Claim, seen: RunSeen | None = None, end: RunEnd | None = None) -> str:
         if claim.unread is not None:
             return await self._misfits.leave_unread(claim, claim.unread)
         run: Run | None = None
@@ -169,6 +182,7 @@ class Runner:
             except (InvalidArguments, InvalidPayload) as unreadable:
                 return await self._unreadable(whole, unreadable)
             run = await self._begun(whole, code)
+            run.end = end
             if seen is not None:
                 run.seen, run.told_in = seen, copy_context()
             if was_late:
@@ -343,8 +357,9 @@ class Runner:
                 raise
             outcome = failed(run, refused)
             word = await commits.commit(run, outcome, self._misfits)
-        if run.seen is not None:
-            see_end(run.seen, word, outcome, run.raised)
+        for told in (run.seen, run.end):
+            if told is not None:
+                see_end(told, word, outcome, run.raised)
             run.raised = None
         return word
 

@@ -18,7 +18,7 @@ from wakeline.store.metrics import StoredMetrics
 from wakeline.store.queues import LimitState, QueueState
 from wakeline.telemetry import metrics_document
 from wakeline.telemetry.metrics import AT_ONCE, METRICS, NAMES, Counting, series
-from wakeline.telemetry.seen import EffectSeen, RunSeen
+from wakeline.telemetry.seen import RanSeen, TriedSeen
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAMED = """
@@ -32,16 +32,12 @@ wakeline_instrument_failures wakeline_metrics_dropped
 HOSTILE = 'say "hi"\\\n to {them}, le="1" \ud800'
 
 
-def run_of(name: str = "charge", outcome: Any = "completed", code: str | None = None) -> RunSeen:
-    seen = RunSeen("p", name, "tool", None, None, None, 1, 1, 1, "o", 0)
-    seen.ended(outcome, code)
-    return seen
+def run_of(name: str = "charge", outcome: Any = "completed", code: str | None = None, took_s: float = 0.1) -> RanSeen:
+    return RanSeen("tool", name, "shop", outcome, code, took_s)
 
 
-def effect_of(name: str) -> EffectSeen:
-    seen = EffectSeen("p", name, "step", "k")
-    seen.ended("completed")
-    return seen
+def effect_of(name: str) -> TriedSeen:
+    return TriedSeen("step", name, "completed", None, 0.1)
 
 
 def fleet(**over: Any) -> StoredFleet:
@@ -94,8 +90,8 @@ def at(name: str, /, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
 def test_a_run_counts_by_its_outcome_and_falls_under_the_first_bound_that_it_keeps() -> None:
     counting = Counting()
     for took_s in (0.005, 0.0051, 700.0):
-        counting.over(run_of(), took_s)
-    counting.over(run_of(outcome="failed"), 0.001)
+        counting.ran(run_of(took_s=took_s))
+    counting.ran(run_of(outcome="failed", took_s=0.001))
     of = 'kind="tool",name="charge"'
     assert counting.take() == {
         f'wakeline_runs_total{{{of},outcome="completed"}}': 3,
@@ -110,15 +106,15 @@ def test_a_run_counts_by_its_outcome_and_falls_under_the_first_bound_that_it_kee
 
 def test_a_mismatch_is_counted_by_its_body() -> None:
     counting = Counting()
-    counting.over(run_of(outcome="released", code="replay_mismatch"), 0.1)
+    counting.ran(run_of(outcome="released", code="replay_mismatch"))
     assert counting.take()['wakeline_replay_mismatches_total{name="charge"}'] == 1
 
 
 def test_names_beyond_the_bound_are_counted_as_other() -> None:
     counting = Counting()
     for i in range(NAMES + 7):
-        counting.over(effect_of(f"step {i}"), 0.1)
-    counting.over(effect_of("step 3"), 0.1)
+        counting.tried(effect_of(f"step {i}"))
+    counting.tried(effect_of("step 3"))
     found = counting.take()
     assert found['wakeline_effects_total{kind="step",name="other",outcome="completed"}'] == 7
     assert found['wakeline_effects_total{kind="step",name="step 3",outcome="completed"}'] == 2
@@ -166,7 +162,7 @@ def test_ended_processes_are_those_that_are_kept_and_those_that_retention_counte
 def test_a_histogram_has_every_bound_and_counts_what_is_below_it() -> None:
     counting = Counting()
     for took_s in (0.001, 0.3, 0.4, 1_000.0):
-        counting.over(run_of(), took_s)
+        counting.ran(run_of(took_s=took_s))
     found = parsed(view(counting.take()).text())
     counts = {
         dict(labels)["le"]: value
@@ -182,7 +178,7 @@ def test_a_histogram_has_every_bound_and_counts_what_is_below_it() -> None:
 
 def test_a_name_may_hold_what_the_text_is_written_with() -> None:
     counting = Counting()
-    counting.over(run_of(HOSTILE), 0.01)
+    counting.ran(run_of(HOSTILE))
     shown = HOSTILE.replace("\ud800", "?")
     found = parsed(view(counting.take()).text())
     assert found[at("wakeline_runs_total", kind="tool", name=shown, outcome="completed")] == 1

@@ -16,7 +16,7 @@ from wakeline.run.open_waits import earlier_slots
 from wakeline.store.claims import Claim
 from wakeline.store.fields import Slot
 from wakeline.telemetry.headers import MOST_LINKS, headers_in, headers_of
-from wakeline.telemetry.seen import EndedSeen, EndStatus, LinkSeen, RunKind, RunSeen
+from wakeline.telemetry.seen import EndedSeen, EndStatus, LinkSeen, RanSeen, RunEnd, RunKind, RunSeen
 from wakeline.waits.kinds import WaitKind, kind_of
 from wakeline.waits.resolutions import TIMED_OUT
 
@@ -27,7 +27,7 @@ def run_seen(claim: Claim) -> RunSeen:
     readable = claim.unread is None
     return RunSeen(
         process_id=claim.process_id,
-        name=name_of(registration) if readable else registration.identity.kind,
+        name=_name(claim),
         kind=_kind(claim),
         label=registration.identity.label,
         engine_version=claim.engine_version,
@@ -49,6 +49,16 @@ def run_seen(claim: Claim) -> RunSeen:
         headers=registration.headers,
         links=tuple(_links(claim))[:MOST_LINKS],
     )
+
+
+def ran_seen(claim: Claim, end: RunEnd, seconds: float) -> RanSeen:
+    """What is seen of a run of this claim that is over."""
+    return RanSeen(_kind(claim), _name(claim), claim.queue or "", end.outcome or "lost", end.code, seconds)
+
+
+def _name(claim: Claim) -> str:
+    """The engine, tool or agent. What this release cannot read has the kind that its registration says."""
+    return name_of(claim.registration) if claim.unread is None else claim.registration.identity.kind
 
 
 def ended_seen(claim: Claim, seen: RunSeen) -> EndedSeen | None:
@@ -140,7 +150,7 @@ def log_facts(claim: Claim) -> dict[str, Any]:
     facts = {
         "process_id": claim.process_id,
         "kind": _kind(claim),
-        "name": identity.kind,
+        "name": _name(claim),
         "label": identity.label,
         "attempt": claim.attempt if readable else 1,
         "epoch": claim.fence.epoch,

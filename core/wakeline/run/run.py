@@ -46,7 +46,7 @@ from wakeline.store.claims import Claim
 from wakeline.store.waits import Met, park
 from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.phases import Phase
-from wakeline.telemetry.seen import Headers, RunSeen, SendingSeen, Verb
+from wakeline.telemetry.seen import Headers, RunEnd, RunSeen, SendingSeen, Verb
 from wakeline.tools.hooks import Hooks
 from wakeline.verbs.caller import Caller
 
@@ -90,6 +90,8 @@ class Run:
         """Told what this run does."""
         self.seen: RunSeen | None = None
         """What they see of it, where one of them wants to."""
+        self.end: RunEnd | None = None
+        """What instruments see that want its end alone."""
         self.told_in: Context | None = None
         """The context variables within what is around it."""
         self.raised: BaseException | None = None
@@ -285,8 +287,9 @@ class Run:
 
     def ended_by(self, end: Terminal) -> NoReturn:
         """An event that it wrote has ended its process."""
-        if self.seen is not None:
-            self.seen.ended(end.state)
+        for told in (self.seen, self.end):
+            if told is not None:
+                told.ended(end.state)
         self.life.end(RunState.ENDED)
         raise Stopped
 

@@ -9,10 +9,12 @@ from typing import cast
 
 from wakeline.processes.outputs import Failure
 from wakeline.run.outcomes import Ended, Outcome, Swallowed, TurnFailed, Unfit
-from wakeline.telemetry.seen import RunOutcome, RunSeen, code_of
+from wakeline.telemetry.seen import RunEnd, RunOutcome, RunSeen, code_of
 
 
-def see_end(seen: RunSeen, word: str, outcome: Outcome | None = None, error: BaseException | None = None) -> None:
+def see_end(
+    seen: RunSeen | RunEnd, word: str, outcome: Outcome | None = None, error: BaseException | None = None
+) -> None:
     """What became of a run, by the word that its last script answered. ``outcome``: of its body, where that ran, and
     ``error``: what it raised."""
     code: str | None = None

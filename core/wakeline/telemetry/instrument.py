@@ -17,12 +17,14 @@ from wakeline.telemetry.seen import (
     Headers,
     IsolatedSeen,
     LostSeen,
+    RanSeen,
     RunSeen,
     ScriptSeen,
     SendingSeen,
     StretchSeen,
     TakenSeen,
     TickedSeen,
+    TriedSeen,
 )
 
 
@@ -68,6 +70,12 @@ class Instrument:
 
     def ended(self, ended: EndedSeen, /) -> None:
         """A run of this worker ended its process. It is told within that run, once the end is written."""
+
+    def ran(self, ran: RanSeen, /) -> None:
+        """A run is over. It is cheaper than `run` where only the outcome and the time matter."""
+
+    def tried(self, tried: TriedSeen, /) -> None:
+        """A try of an effect that is new is over. It is cheaper than `effect`, likewise."""
 
     def script(self, script: ScriptSeen, /) -> None:
         """A client of this app, or a worker, has got the reply to a script. It is told on the side that called it."""

@@ -29,12 +29,14 @@ from wakeline.telemetry.seen import (
     Headers,
     IsolatedSeen,
     LostSeen,
+    RanSeen,
     RunSeen,
     ScriptSeen,
     SendingSeen,
     StretchSeen,
     TakenSeen,
     TickedSeen,
+    TriedSeen,
 )
 
 log = logger("wakeline.telemetry")
@@ -89,6 +91,8 @@ class Instruments(Instrument):
         self.isolations = self._with("isolated")
         self.ends = self._with("ended")
         self.scripts = self._with("script")
+        self.rans = self._with("ran")
+        self.tries = self._with("tried")
         self.see_runs = bool(self.runs or self.ends)
         """Whether one of them wants what is seen of a run."""
         self.takes = self._with("taken")
@@ -114,6 +118,12 @@ class Instruments(Instrument):
 
     def ended(self, ended: EndedSeen) -> None:
         self._tell("ended", self.ends, ended)
+
+    def ran(self, ran: RanSeen) -> None:
+        self._tell("ran", self.rans, ran)
+
+    def tried(self, tried: TriedSeen) -> None:
+        self._tell("tried", self.tries, tried)
 
     def taken(self, taken: TakenSeen) -> None:
         self._tell("taken", self.takes, taken)

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from time import perf_counter
-from types import TracebackType
 from typing import Literal
 
 from wakeline.telemetry.instrument import Instrument
-from wakeline.telemetry.seen import EffectSeen, RunSeen
+from wakeline.telemetry.seen import RanSeen, TriedSeen
 
 BOUNDS = (0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0)
 """The upper bounds of every histogram, in seconds; a last one has no bound."""
@@ -139,32 +137,28 @@ class Counting(Instrument):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: dict[tuple[str, ...], int] = {}
-        self._spans: dict[tuple[str, str, str], list[int]] = {}
+        self._counts: Counter[tuple[str, ...]] = Counter()
+        self._tallies: dict[tuple[str, str, str], _Tally] = {}
         self._names: set[str] = set()
         self._told: dict[tuple[str, ...], int] = {}
 
-    def run(self, run: RunSeen, /) -> AbstractContextManager[object]:
+    def ran(self, ran: RanSeen, /) -> None:
         """Counts a run by its outcome, and how long it took."""
-        return _Timed(self, run)
-
-    def effect(self, effect: EffectSeen, /) -> AbstractContextManager[object]:
-        """Counts a try of an effect by its outcome, and how long it took."""
-        return _Timed(self, effect)
-
-    def over(self, seen: RunSeen | EffectSeen, took_s: float) -> None:
-        """A stretch is over. Times are measured by this machine's steady clock, so they are never negative."""
-        what, outcome = ("run" if type(seen) is RunSeen else "effect"), seen.outcome or ""
         with self._lock:
-            name = self._name(seen.name)
-            self._count((f"wakeline_{what}s_total", seen.kind, name, outcome))
-            if seen.code == "replay_mismatch" and what == "run":
-                self._count(("wakeline_replay_mismatches_total", name))
-            span = self._spans.setdefault(
-                (f"wakeline_{what}_duration_seconds", seen.kind, name), [0] * (len(BOUNDS) + 2)
-            )
-            span[bisect_left(BOUNDS, took_s)] += 1
-            span[-1] += int(took_s * 1_000_000)
+            self._tally("run", ran).count(ran)
+            if ran.code == "replay_mismatch":
+                self._counts["wakeline_replay_mismatches_total", self._name(ran.name)] += 1
+
+    def tried(self, tried: TriedSeen, /) -> None:
+        """Counts a try of an effect by its outcome, and how long it took."""
+        with self._lock:
+            self._tally("effect", tried).count(tried)
+
+    def _tally(self, what: str, seen: RanSeen | TriedSeen) -> _Tally:
+        found = self._tallies.get((what, seen.kind, seen.name))
+        if found is None:
+            found = self._tallies.setdefault((what, seen.kind, self._name(seen.name)), _Tally())
+        return found
 
     def failed(self, failures: Mapping[tuple[str, str], int]) -> None:
         """How often instruments of this worker raised by now, by instrument and method."""
@@ -172,11 +166,8 @@ class Counting(Instrument):
             for (instrument, method), n in failures.items():
                 key = ("wakeline_instrument_failures_total", instrument, method)
                 if n > self._told.get(key, 0):
-                    self._counts[key] = self._counts.get(key, 0) + n - self._told.get(key, 0)
+                    self._counts[key] += n - self._told.get(key, 0)
                     self._told[key] = n
-
-    def _count(self, key: tuple[str, ...]) -> None:
-        self._counts[key] = self._counts.get(key, 0) + 1
 
     def _name(self, name: str) -> str:
         """A name that is told apart. They are bounded, because a body may name its steps as it likes."""
@@ -191,16 +182,34 @@ class Counting(Instrument):
         """What was counted since the last time, by series: of a histogram how many fell under each bound (not those
         below it too) and the sum in µs."""
         with self._lock:
-            counts, self._counts = self._counts, {}
-            spans, self._spans = self._spans, {}
+            counts, self._counts = self._counts, Counter()
+            tallies, self._tallies = self._tallies, {}
         taken = {_counter(key): n for key, n in counts.items()}
-        for (name, kind, of), span in spans.items():
-            labels = {"kind": kind, "name": of}
-            for bound, n in zip((*BOUNDS, "+Inf"), span, strict=False):
+        for (what, kind, name), tally in tallies.items():
+            labels = {"kind": kind, "name": name}
+            for outcome, n in tally.outcomes.items():
+                taken[series(f"wakeline_{what}s_total", labels | {"outcome": outcome})] = n
+            for bound, n in zip((*BOUNDS, "+Inf"), tally.spans, strict=True):
                 if n:
-                    taken[series(f"{name}_bucket", labels | {"le": str(bound)})] = n
-            taken[series(f"{name}_sum", labels)] = span[-1]
+                    taken[series(f"wakeline_{what}_duration_seconds_bucket", labels | {"le": str(bound)})] = n
+            taken[series(f"wakeline_{what}_duration_seconds_sum", labels)] = tally.sum_us
         return taken
+
+
+class _Tally:
+    """What was counted of one name. Times are of this machine's steady clock, so they are never negative."""
+
+    __slots__ = ("outcomes", "spans", "sum_us")
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, int] = {}
+        self.spans = [0] * (len(BOUNDS) + 1)
+        self.sum_us = 0
+
+    def count(self, seen: RanSeen | TriedSeen) -> None:
+        self.outcomes[seen.outcome] = self.outcomes.get(seen.outcome, 0) + 1
+        self.spans[bisect_left(BOUNDS, seen.seconds)] += 1
+        self.sum_us += int(seen.seconds * 1_000_000)
 
 
 _LABELS = {f"{metric.name}_total": metric.labels for metric in METRICS if metric.type == "counter"}
@@ -209,20 +218,3 @@ _LABELS = {f"{metric.name}_total": metric.labels for metric in METRICS if metric
 def _counter(key: tuple[str, ...]) -> str:
     name, *values = key
     return series(name, dict(zip(_LABELS[name], values, strict=True)))
-
-
-class _Timed(AbstractContextManager[None]):
-    """Around a run or an effect."""
-
-    __slots__ = ("_began", "_counting", "_seen")
-
-    def __init__(self, counting: Counting, seen: RunSeen | EffectSeen) -> None:
-        self._counting, self._seen = counting, seen
-
-    def __enter__(self) -> None:
-        self._began = perf_counter()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._counting.over(self._seen, perf_counter() - self._began)

@@ -34,7 +34,7 @@ alerts, each with the command to type first.
 - **A replay counts nothing**: neither its effects nor its waits.
 
 `WAKELINE_METRICS=0` turns the counting off. Then workers write nothing of it, and their totals stand still. Counting
-takes about 2 % of the processor time that a worker needs for a process of one call, and 6 % for an engine of ten steps
+takes about 5 % of the processor time that a worker needs for a process of one call, and 8 % for an engine of ten steps
 that do nothing.
 
 ## The table

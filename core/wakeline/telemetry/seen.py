@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple
 
 from wakeline.errors import ControlFlow, WakelineError
+from wakeline.fixed import fixed
 
 RunKind = Literal["engine", "tool", "turn", "unknown"]
 RunOutcome = Literal[
@@ -37,12 +38,7 @@ class AroundSeen:
 
     def over(self, error: BaseException | None) -> None:
         """It is over; ``error``: what left it."""
-        if error is None:
-            self.ended("completed")
-        elif isinstance(error, ControlFlow | asyncio.CancelledError | GeneratorExit):
-            self.ended("stopped")
-        else:
-            self.ended("failed", code_of(error))
+        self.ended(*outcome_by(error))
 
     def ended(self, outcome: RunOutcome | Outcome, code: str | None = None) -> None:
         """How it ended. The first end counts."""
@@ -183,6 +179,47 @@ class RunSeen(AroundSeen):
         object.__setattr__(self, "error", error)
 
 
+class RunEnd:
+    """How a run ended, for instruments that want no more of it than this."""
+
+    __slots__ = ("code", "outcome")
+
+    def __init__(self) -> None:
+        self.outcome: RunOutcome | None = None
+        self.code: str | None = None
+
+    def ended(self, outcome: RunOutcome, code: str | None = None) -> None:
+        """How it ended. The first end counts."""
+        if self.outcome is None:
+            self.outcome, self.code = outcome, code
+
+    def failed(self, failure_class: str, message: str, error: BaseException | None) -> None:
+        """Nothing: they want the code alone."""
+
+
+@fixed
+class RanSeen:
+    """A run is over: the little of it that is cheap to tell, as counters want it."""
+
+    kind: Annotated[RunKind, "what the process is"]
+    name: Annotated[str, "the engine, tool or agent"]
+    queue: Annotated[str, "RQ's name of its queue"]
+    outcome: Annotated[RunOutcome, "what became of the process by this run"]
+    code: Annotated[str | None, "of a failure or a misfit: the code of its error, or the name of its class"]
+    seconds: Annotated[float, "from the moment when the worker had it until its outcome was written"]
+
+
+@fixed
+class TriedSeen:
+    """One try of an effect that is new is over, likewise."""
+
+    kind: Annotated[str, "what it is, such as `step`, `tool_call`, `start`, `signal`"]
+    name: Annotated[str, "the name in the journal, such as `call:charge`"]
+    outcome: Annotated[Outcome, "how it ended; *stopped*: its run ended, or its task was cancelled"]
+    code: Annotated[str | None, "of a failure: the code of its error, or the name of its class"]
+    seconds: Annotated[float, "from before its code ran until its outcome is recorded"]
+
+
 @dataclass(frozen=True, slots=True)
 class EndedSeen:
     """A process ended with a run of this worker. An end that no run writes is not told: a deadline, a grace that is
@@ -254,6 +291,15 @@ class BlockedSeen:
     process_id: Annotated[str, "the process; empty if it is not known"]
     seconds: Annotated[float, "for how long by now"]
     where: Annotated[str, "the line of user code"]
+
+
+def outcome_by(error: BaseException | None) -> tuple[Outcome, str | None]:
+    """The outcome of a stretch that this error left, and its code."""
+    if error is None:
+        return "completed", None
+    if isinstance(error, ControlFlow | asyncio.CancelledError | GeneratorExit):
+        return "stopped", None
+    return "failed", code_of(error)
 
 
 def code_of(error: BaseException) -> str:

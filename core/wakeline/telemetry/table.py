@@ -17,6 +17,8 @@ METHODS = (
     "effect",
     "stretch",
     "isolated",
+    "ran",
+    "tried",
     "ended",
     "script",
     "taken",
