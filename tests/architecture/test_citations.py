@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from wakeline import error_table, errors
-from wakeline.telemetry import table
+from wakeline.telemetry import conventions, table
 from wakeline.telemetry.instrument import Instrument
 
 from tests.races import document
@@ -157,6 +157,10 @@ def test_the_document_of_races_is_what_their_tests_say() -> None:
 
 def test_the_document_of_instruments_is_what_their_code_says() -> None:
     assert (ROOT / "docs/instrument.md").read_text(encoding="utf-8") == table.markdown()
+
+
+def test_the_document_of_traces_has_the_names_that_spans_have() -> None:
+    assert (ROOT / "docs/telemetry.md").read_text(encoding="utf-8") == conventions.markdown()
     assert {name for name in vars(Instrument) if not name.startswith("_")} == {*table.METHODS, "breaks_work"}
 
 

@@ -20,6 +20,8 @@ BEGINNINGS = {
     "wakeline_workers.cli.main": "the entry point of both programs",
     "wakeline_workers.jobs.run": "the function that a doorbell names to RQ",
     "wakeline_workers.worker.WakelineWorker": "a class for `rq worker -w`",
+    "wakeline.telemetry.otel.OpenTelemetry": "an app observes one",
+    "wakeline.telemetry.sentry.Sentry": "an app observes one",
 }
 ALLOWED = {
     "wakeline.logs.configure": "a program that is no worker gets the entries of one by it",

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ KINDS = ["wakeline worker", "rq worker", "rq worker -w"]
 
 def story(site: Site, kind: str, server: PrivateServer, instrument: str | None) -> list[dict[str, Any]]:
     """An order to its end and a turn, by a worker of this kind; what its instrument has written."""
-    environment = os.environ | ({} if instrument is None else {"WAKELINE_INSTRUMENT": f"told_app:{instrument}"})
+    environment = os.environ | ({} if instrument is None else {"WAKELINE_INSTRUMENT": instrument})
     handle = site.app.start(site.bodies.order, 5)
     handle.signal("go", 9)
     site.app.session("clerk", "1").send("hello")
@@ -83,7 +84,7 @@ def story(site: Site, kind: str, server: PrivateServer, instrument: str | None) 
 def test_an_instrument_that_writes_a_file_is_told_by_all_that_runs_work(
     site: Site, server: PrivateServer, kind: str
 ) -> None:
-    told = story(site, kind, server, "writes")
+    told = story(site, kind, server, "traced:both")
     of = {method: [one for one in told if one["told"] == method] for method in {one["told"] for one in told}}
     assert of.keys() == {"point", "script", "run", "effect", "stretch", "isolated"}
     outcomes = {(one["name"], one["outcome"]) for one in of["run"]}
@@ -99,13 +100,16 @@ def test_an_instrument_that_writes_a_file_is_told_by_all_that_runs_work(
     workers = {one["pid"] for one in of["run"]}
     assert not {one["pid"] for one in of["isolated"]} & workers, "told in the child"
     assert {"claimed", "body_started", "finished", "beat", "tick"} <= {one["name"] for one in of["point"]}
+    spans = Counter((site.notes.parent / "spans").read_text().splitlines())
+    assert spans["process order"] == sum(one["name"] == "order" for one in of["run"]), "none is left in a batch"
+    assert (spans["step count"], spans["execute_tool charge"], spans["process helper"] > 0) == (1, 1, True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_with_an_instrument_that_raises_everywhere_work_comes_to_the_same(
     site: Site, server: PrivateServer, kind: str
 ) -> None:
-    told = story(site, kind, server, "raises")
+    told = story(site, kind, server, "told_app:raises")
     assert {one["told"] for one in told} == {"point", "script", "run", "effect", "stretch", "isolated"}
     rows = site.app.processes("any")
     assert {row.status for row in rows} <= {"completed"}
@@ -129,7 +133,9 @@ WRONG = [
     ("nowhere:it", "No module named 'nowhere'", "Set WAKELINE_INSTRUMENT to module:attribute"),
     ("told_app:nothing", "has no attribute 'nothing'", "Set WAKELINE_INSTRUMENT to module:attribute"),
     ("told_app:no_instrument", "no_instrument is a int, not an Instrument", "Set WAKELINE_INSTRUMENT to"),
-    ("told_app:Writes", "Writes is a class, not an object", "Set WAKELINE_INSTRUMENT to module:attribute"),
+    ("told_app:FOLDER", "FOLDER is a PosixPath, not an Instrument", "Set WAKELINE_INSTRUMENT to module:attribute"),
+    ("told_app:Site", "Site is a class of something else, not an Instrument", "Set WAKELINE_INSTRUMENT to"),
+    ("told_app:Fails", "Fails is a class, and making one raised ValueError: no key", "It was found; correct it"),
     ("told_app", "no module and attribute around a colon", "Set WAKELINE_INSTRUMENT to module:attribute"),
     ("broken_instrument:it", "importing it raised ZeroDivisionError", "It was found; correct it"),
 ]

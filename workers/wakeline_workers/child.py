@@ -88,7 +88,11 @@ def run(orders: Orders) -> None:
     gc.set_threshold(COLLECT_AFTER, 10, 10)
     # The loop is never closed, because that would wait for threads of bodies. If something ends the loop, nothing more
     # runs on it, and the supervisor hands on what ran.
-    asyncio.Runner(loop_factory=loop_factory()).run(_serve(app, orders, queues, line))
+    try:
+        asyncio.Runner(loop_factory=loop_factory()).run(_serve(app, orders, queues, line))
+    finally:
+        if app.instruments.leaves:
+            app.instruments.leaving()
 
 
 def _loaded(orders: Orders) -> App:

@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from queue import SimpleQueue
@@ -58,6 +58,8 @@ class Wire:
         self._answers: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._sending, self._saying = threading.Lock(), threading.Lock()
         self._number, self._token = 0, CancellationToken()
+        self.leaving: Callable[[], object] = lambda: None
+        """Called before the process ends because its worker is gone."""
 
     def listen(self) -> None:
         """Listens until the worker is gone, and then ends this process."""
@@ -69,6 +71,7 @@ class Wire:
                 self._answers.put(given)
             elif given["n"] == self._number:
                 self._token.cancel(given["cancel"])
+        self.leaving()
         os._exit(0)
 
     def _lines(self) -> Iterator[bytes]:
@@ -252,6 +255,8 @@ def main(target: str, descriptor: int) -> None:
         log.error("%s%s", error, Lines(trace_of(error.__cause__ or error)))
         wire.send({"unready": str(error)})
         raise SystemExit(1) from error
+    if app.instruments.leaves:
+        wire.leaving = app.instruments.leaving
     wire.send({"ready": os.getpid()})
     serve(app, wire)
 

@@ -52,7 +52,11 @@ def run(process_id: str, epoch: int) -> str:
     leave_without_worker(app, job)
     if missing is not None:
         return _to_its_end(_handed_back(app, process_id, epoch, missing))
-    return _to_its_end(_run(app, process_id, epoch))
+    try:
+        return _to_its_end(_run(app, process_id, epoch))
+    finally:
+        if app.instruments.leaves:
+            app.instruments.leaving()  # RQ's work-horse ends without a further word of Python
 
 
 def _loaded(namespace: str | None) -> tuple[App, WakelineError | None]:

@@ -45,8 +45,15 @@ def _instrument(target: str) -> Instrument:
         raise InstrumentNotFound(target=target, reason=broken.reason, advice=MEND_IT) from broken
     except (ImportError, AttributeError) as error:
         raise InstrumentNotFound(target=target, reason=str(error), advice=NAME_INSTRUMENT) from error
+    if isinstance(found, type) and issubclass(found, Instrument):
+        try:
+            return found()
+        except Exception as error:  # the boundary to user code, as an import is
+            reason = f"{attribute} is a class, and making one raised {type(error).__name__}: {error}"
+            raise InstrumentNotFound(target=target, reason=reason, advice=MEND_IT) from error
     if not isinstance(found, Instrument):
-        what = "a class, not an object" if isinstance(found, type) else f"a {type(found).__name__}, not an Instrument"
+        what = "a class of something else" if isinstance(found, type) else f"a {type(found).__name__}"
+        what = f"{what}, not an Instrument"
         raise InstrumentNotFound(target=target, reason=f"{attribute} is {what}", advice=NAME_INSTRUMENT)
     return found
 

@@ -36,6 +36,7 @@ def run_seen(claim: Claim) -> RunSeen:
         generation=claim.generation if readable else 1,
         epoch=fence.epoch,
         owner=fence.owner,
+        created_ms=claim.created_ms,
         claimed_ms=claim.now_ms,
         queue=claim.queue or "",
         losses=claim.losses,

@@ -24,8 +24,9 @@ def see_end(
             seen.failed(failure.failure_class, failure.message, error)
         case Swallowed():
             code = "park_swallowed"
-        case Unfit(error=error):
-            code = code_of(error)
+        case Unfit(error=unfit):
+            code = code_of(unfit)
+            seen.failed("internal", str(unfit), unfit)
         case _:
             pass
     match word:

@@ -92,6 +92,9 @@ class Instrument:
     def lost(self, lost: LostSeen, /) -> None:
         """A supervisor gave the work of a dead worker away."""
 
+    def leaving(self) -> None:
+        """This OS process of workers is about to end, without a further word of Python: send what is kept."""
+
     def blocked(self, blocked: BlockedSeen, /) -> None:
         """A body has kept the event loop of its worker for a second; told once for each such time, in a thread of its
         own."""

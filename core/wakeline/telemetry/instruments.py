@@ -99,6 +99,7 @@ class Instruments(Instrument):
         self.ticks = self._with("ticked")
         self.beats = self._with("beat")
         self.deaths = self._with("lost")
+        self.leaves = self._with("leaving")
         self.blocks = self._with("blocked")
 
     def _with(self, method: str) -> tuple[Instrument, ...]:
@@ -136,6 +137,9 @@ class Instruments(Instrument):
 
     def lost(self, lost: LostSeen) -> None:
         self._tell("lost", self.deaths, lost)
+
+    def leaving(self) -> None:
+        self._tell("leaving", self.leaves)
 
     def sending(self, sending: SendingSeen) -> AbstractContextManager[Headers | None]:
         return _AroundSending(self, "sending", self.sendings, sending)

@@ -128,6 +128,7 @@ class RunSeen(AroundSeen):
     generation: Annotated[int, "how many times it continued as new, plus 1"]
     epoch: Annotated[int, "the number of this claim"]
     owner: Annotated[str, "the worker"]
+    created_ms: Annotated[int, "when the process was started, in ms of the server's clock"]
     claimed_ms: Annotated[int, "when the claim was written, in ms of the server's clock"]
     queue: Annotated[str, "RQ's name of its queue"]
     losses: Annotated[int, "runs lost with their workers since the last progress"]

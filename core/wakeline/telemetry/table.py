@@ -25,6 +25,7 @@ METHODS = (
     "ticked",
     "beat",
     "lost",
+    "leaving",
     "blocked",
 )
 INTRODUCTION = """# Instruments
@@ -54,7 +55,8 @@ app = App("timed", instrument=Longest())
 ```
 
 - **Give it** to the app: `App(…, instrument=…)`, or `app.observe(…)` for one more. The first one is the outermost.
-  `WAKELINE_INSTRUMENT=module:attribute` adds one to all that runs work, without a change of the app: `wakeline worker`,
+  `WAKELINE_INSTRUMENT=module:attribute`, the name of an object or of a class, adds one to all that runs work, without
+  a change of the app: `wakeline worker`,
   `wakeline clock`, `rq worker`, their supervisors, and the children of isolated tools. Each OS process has an object
   of its own. If it cannot be loaded (`instrument_not_found`), `wakeline worker` and `wakeline clock` do not start. Each
   job of an `rq worker` hands its process back, which waits and says so (a misfit, `missing`). The child of an isolated
@@ -91,13 +93,15 @@ def markdown() -> str:
 def _seen(method: str) -> Any | None:
     """The type of what a method sees; None for a phase."""
     hints = get_type_hints(getattr(Instrument, method))
-    kind = next(iter(hints.values()))
+    kind = next((of for name, of in hints.items() if name != "return"), None)
     return None if kind is Phase else kind
 
 
 def _sees(method: str) -> str:
     kind = _seen(method)
     around = inspect.signature(getattr(Instrument, method)).return_annotation != "None"
+    if method == "leaving":
+        return "nothing"
     what = f"[`{kind.__name__}`](#{kind.__name__.lower()})" if kind else "[a phase](#phases) and the id of a process"
     return f"{what}, around it" if around else what
 

@@ -92,6 +92,17 @@ class Raises(Writes):
         raise SystemExit(9) if method in ("run", "point") else RuntimeError(f"{method} of {name}")
 
 
+class Fails(Instrument):
+    """Cannot be made."""
+
+    def __init__(self) -> None:
+        raise ValueError("no key")
+
+
+class Site:
+    """No instrument."""
+
+
 writes = Writes()
 raises = Raises()
 killed = KillPoint(Phase.effect_recorded)
