@@ -43,6 +43,8 @@ PROCESS_STARTED = "process.started"
 PROCESS_WAITING = "process.waiting"
 PROCESS_RESUMED = "process.resumed"
 PROCESS_RECOVERED = "process.recovered"
+PROCESS_ATTEMPT_FAILED = "process.attempt_failed"
+PROCESS_MISFIT = "process.misfit"
 PROCESS_CANCEL_REQUESTED = "process.cancel_requested"
 PROCESS_EXTERNAL_REF_SET = "process.external_ref_set"
 PROCESS_RETARGETED = "process.retargeted"
@@ -62,6 +64,8 @@ LIFECYCLE_TYPES = TERMINAL_TYPES | {
     PROCESS_WAITING,
     PROCESS_RESUMED,
     PROCESS_RECOVERED,
+    PROCESS_ATTEMPT_FAILED,
+    PROCESS_MISFIT,
     PROCESS_CANCEL_REQUESTED,
     PROCESS_EXTERNAL_REF_SET,
     PROCESS_RETARGETED,

@@ -59,6 +59,7 @@ from wakeline.run.outcomes import Ended, Outcome, Over, Swallowed, Unfit, cancel
 from wakeline.run.records import rows_of
 from wakeline.run.run import Run
 from wakeline.run.seen import see_end
+from wakeline.run.setbacks import about_failure
 from wakeline.shown import logger
 from wakeline.store import claims, ends
 from wakeline.store.awaited import AsyncStore
@@ -371,7 +372,9 @@ class Runner:
             return unfit
         await self._deferred(run)
         return (
-            Ended.of(run, Failure("internal", *described(unfit.error))) if fails_at_once else failed(run, unfit.error)
+            Ended.of(run, Failure("internal", *described(unfit.error)), about_failure(unfit.error))
+            if fails_at_once
+            else failed(run, unfit.error)
         )
 
 

@@ -24,6 +24,8 @@ _IN_A_LINE = re.compile(f"[{_UNSEEN}\\t\\n]")
 _IN_LINES = re.compile(f"[{_UNSEEN}]")
 _TOKEN = re.compile(r"\b(wt[12]\.)[\w-]{4,}(?:\.[\w-]*)*", re.ASCII)
 """A bearer token (`wakeline.waits.keys`), also one that was cut off."""
+_LOGIN = re.compile(r"(://[^\s/@:]*:)[^\s@]{1,512}@")
+"""Login and password of a URL. A password that was not encoded may have any character but an ``@``."""
 MARGIN = "  | "
 """Stands before every line of a log entry except the first, so that no foreign text can look like an entry."""
 
@@ -52,6 +54,11 @@ def shown_lines(text: str) -> str:
 def masked(text: str) -> str:
     """The text with ``wt1.…`` in place of each bearer token."""
     return _TOKEN.sub(r"\1…", text) if "wt" in text else text
+
+
+def without_secrets(text: str) -> str:
+    """The text with bearer tokens masked, and with ``…`` in place of each password of a URL."""
+    return _LOGIN.sub(r"\1…@", masked(text)) if "@" in text else masked(text)
 
 
 def without_tokens(data: Any) -> Any:

@@ -360,7 +360,7 @@ def test_nothing_new_is_asked_for_while_broken_code_is_handled(world: World, two
     before = world.types()
     assert two.work("v2") == ["released"]
     assert (two.misfit().kind, two.misfit().what, two.did) == ("bug", "NameError: name 'oops' is not defined", [])
-    assert set(world.types()) == {*before, "process.resumed"}
+    assert set(world.types()) == {*before, "process.resumed", "process.misfit"}
     go_on(world)
     assert two.work("v1") == ["finished"]
     assert handle.result(timeout=0) == "old"

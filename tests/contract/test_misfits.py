@@ -85,7 +85,7 @@ def test_a_mismatch_waits_at_no_cost_names_what_differs_and_goes_on_with_code_th
         go_on(world)
     view = world.view()
     assert (view.status, view.fields.get("at"), view.fields.get("ls"), view.journal) == ("queued", None, None, before)
-    assert world.types() == ["process.started", "process.waiting", "signal.go", "process.resumed"]
+    assert world.types() == ["process.started", "process.waiting", "signal.go", "process.resumed", "process.misfit"]
     found = misfit(world)
     assert found is not None
     assert (found.kind, found.what, found.release, found.looks) == (

@@ -170,6 +170,9 @@ def test_a_view_tells_all_of_a_process(world: World) -> None:
         waits=(WaitView("child", "kid", None, START_MS),),
         waits_count=1,
         outcome=None,
+        failed_effect=None,
+        trace=None,
+        setbacks=(),
     )
     kid = app.handle("kid").view()
     assert (kid.parent, kid.name, kid.queue, kid.offered_ms) == ("p", "child", f"{world.namespace}.off", START_MS)

@@ -75,7 +75,7 @@ def test_each_effect_is_one_view_in_the_order_of_recording(world: World) -> None
             ("start", "start:child", 1, found[3].outcome),
             ("await", "result:c", 1, 7),
             ("wait", "wait:go", 1, "wait_timeout"),
-            ("emit", "emit:log", 1, 8),
+            ("emit", "emit:log", 1, 9),
         ],
         False,
     )

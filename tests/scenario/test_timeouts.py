@@ -230,7 +230,8 @@ def test_what_the_code_of_an_abandoned_try_says_reaches_nobody(app: App) -> None
     handle = app.start(calls)
     handle.result(timeout=10)
     assert said == [f"current().{verb} after the end of its try" for verb in ("emit", "note", "trigger")]
-    assert [event.type for event in handle.events()] == ["process.started", "process.completed"]
+    told = [event.type for event in handle.events()]
+    assert told == ["process.started", "process.attempt_failed", "process.completed"]
 
 
 def test_a_call_that_is_given_up_holds_who_gave_it_up_no_longer_than_its_own_time(app: App) -> None:

@@ -240,12 +240,14 @@ def test_a_signal_needs_an_idempotency_key(signal_id: str) -> None:
 def test_core_event_types_are_pinned() -> None:
     assert sorted(names.LIFECYCLE_TYPES) == [
         "process.abandoned",
+        "process.attempt_failed",
         "process.cancel_requested",
         "process.cancelled",
         "process.completed",
         "process.continued",
         "process.external_ref_set",
         "process.failed",
+        "process.misfit",
         "process.recovered",
         "process.resumed",
         "process.retargeted",

@@ -183,7 +183,7 @@ def _failed(raised: BaseException) -> dict[str, Any]:
         case TimeoutError() as error:
             return {"timed_out": described(error)[1]}
         case error:
-            return {"raised": [*described(error)]}
+            return {"raised": [*described(error), trace_of(error)]}
 
 
 def _run(tool: Tool[..., Any], args: dict[str, Any]) -> Any:

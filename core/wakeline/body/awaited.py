@@ -17,6 +17,7 @@ from wakeline.errors import InvalidArguments
 from wakeline.names import called
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.run.run import Run
+from wakeline.run.setbacks import mark
 from wakeline.run.waits import WaitCall, settle
 from wakeline.tools.tool import Duration
 from wakeline.values import parse_duration
@@ -92,8 +93,9 @@ async def gather(run: Run, awaited: Sequence[Gathered[Any]], *, timeout: Duratio
             return None, error
 
     answers = await run.waits.for_all(calls, answer) if calls else []
-    for _, error in answers:
+    for call, (_, error) in zip(calls, answers, strict=True):
         if error is not None:
+            mark(error, call.envelope, call.key)
             raise error
     return [value for value, _ in answers]
 

@@ -19,6 +19,7 @@ from wakeline.environments.spec import EnvironmentSpec, environment
 from wakeline.errors import InvalidArguments
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.registration import Carried, Registration
+from wakeline.run.guards import MarkGuard
 from wakeline.run.recorder import written
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitCall, WaitFor, settle
@@ -157,8 +158,10 @@ def awaiting(run: Run, process_id: str, incarnation: str, limit_ms: int | None =
 async def result_of(run: Run, process_id: str, incarnation: str, limit_ms: int | None = None) -> Any:
     """Waits for the end of a process, parked if need be; returns its JSON result. Raises `ProcessFailed`,
     `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`."""
-    [resolution] = await run.waits.for_all([awaiting(run, process_id, incarnation, limit_ms)])
-    return raise_for(process_id, from_data(settle(f"process {process_id}", resolution, Any)))
+    call = awaiting(run, process_id, incarnation, limit_ms)
+    [resolution] = await run.waits.for_all([call])
+    with MarkGuard(call.envelope, call.key):
+        return raise_for(process_id, from_data(settle(f"process {process_id}", resolution, Any)))
 
 
 async def await_children(run: Run) -> None:

@@ -13,6 +13,7 @@ from wakeline.effects.envelope import Envelope
 from wakeline.errors import InvalidPayload
 from wakeline.names import all_of, check_signal_name, signal_event_type
 from wakeline.processes.schema import fits_schema
+from wakeline.run.guards import MarkGuard
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitCall, WaitFor, schema_of_answer, settle
 from wakeline.shown import logger
@@ -72,7 +73,8 @@ async def wait_for_signal(
             check_served(run, name, call)
         [resolution] = await run.waits.for_all([call])
         try:
-            return settle(f"signal {name}", resolution, wanted, default)
+            with MarkGuard(call.envelope, call.key):
+                return settle(f"signal {name}", resolution, wanted, default)
         except InvalidPayload as misfit:
             drop_signal(run, name, call, misfit, resolution)
 

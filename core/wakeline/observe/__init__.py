@@ -2,7 +2,7 @@
 
 from wakeline.observe.approvals import ApprovalView
 from wakeline.observe.doctor import Diagnosis
-from wakeline.observe.effects import EffectView
+from wakeline.observe.effects import EffectView, FailedAttemptView
 from wakeline.observe.entries import EntryView
 from wakeline.observe.events import EventView, RunFacts
 from wakeline.observe.findings import Finding
@@ -11,6 +11,7 @@ from wakeline.observe.metrics import MetricsView
 from wakeline.observe.processes import ChildView, ProcessView, Status
 from wakeline.observe.reasons import Reason
 from wakeline.observe.sessions import Message, SessionStatus, SessionView
+from wakeline.observe.setbacks import FailedEffect, Setback
 from wakeline.observe.triggers import ScheduleView, SubscriptionView
 from wakeline.observe.waits import ProcessWait, WaitView
 from wakeline.pages import Page
@@ -30,6 +31,8 @@ __all__ = [
     "EntryChanged",
     "EntryView",
     "EventView",
+    "FailedAttemptView",
+    "FailedEffect",
     "Finding",
     "FleetView",
     "Gap",
@@ -49,6 +52,7 @@ __all__ = [
     "SessionNode",
     "SessionStatus",
     "SessionView",
+    "Setback",
     "Status",
     "SubscriptionView",
     "TurnActivity",

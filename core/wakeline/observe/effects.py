@@ -7,16 +7,18 @@ list.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from wakeline.effects.journal import PENDING, TRIGGERS, JournalRow
+from wakeline.effects.journal import NEVER, PENDING, TRIGGERS, JournalRow
 from wakeline.errors import InvalidPayload, WaitCancelled, WaitFailed, WaitTimeout, WakelineError
 from wakeline.names import PART_OF_A_CALL
 from wakeline.observe.view import View
 from wakeline.processes import outputs
-from wakeline.shown import without_tokens
+from wakeline.processes.failures import fit
+from wakeline.shown import without_secrets, without_tokens
 from wakeline.store.journal import RecordedKey, RecordedRow
 from wakeline.store.stand_ins import stands_in
 from wakeline.values import from_json, to_json
@@ -26,8 +28,25 @@ CALL = "tool_call"
 WAITS = ("wait", "await")
 CARRIED = "start"
 """The kind of an attempt that a process of its own carried out."""
+MOST_SHOWN, LONGEST_MESSAGE = 6, 500
+"""How many failed attempts of a call are shown, and how much of the message of each."""
 OF_A_CALL = ("wait", "after", "admit")
 """The kinds of what belongs to a call beside its attempts: pauses, its completion, its hooks."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttemptView(View):
+    """An attempt of a call that failed."""
+
+    number: int
+    """Which one it was, from 1."""
+    code: str
+    message: str
+    """What was raised, cut after 500 characters."""
+    at_ms: int
+    """When its error was recorded (server ms)."""
+    next_ms: int | None
+    """When the next one was to come (server ms); None if none followed, or a release before this one recorded it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +83,8 @@ class EffectView(View):
     """The size of outcome or error as JSON, in bytes."""
     is_whole: bool
     """Whether outcome or error is here; one over 64 KB is not, and only its size is known."""
+    failed: tuple[FailedAttemptView, ...] = ()
+    """The attempts of a call that failed, in order; the first 3 and the latest 3 if they are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +99,14 @@ class Recorded:
     @property
     def keys(self) -> tuple[str, ...]:
         """All that have to be read for it."""
-        return (self.key, *self.attempts[-1:], *self.last)
+        return (self.key, *self.shown.values(), *self.last)
+
+    @property
+    def shown(self) -> dict[int, str]:
+        """The later attempts that are read, by number: two at the beginning, and the last ones."""
+        numbered = dict(enumerate(self.attempts, 2))
+        left_out = range(MOST_SHOWN // 2 + 1, len(numbered) + 1 - MOST_SHOWN // 2)
+        return {n: key for n, key in numbered.items() if n not in left_out}
 
 
 def effects_of(keys: Sequence[RecordedKey]) -> list[Recorded]:
@@ -120,6 +148,7 @@ def effect_view(recorded: Recorded, rows: Mapping[str, RecordedRow]) -> EffectVi
         return None
     views = [_view_of(row) for row in found]
     first, end = views[0], views[-1]
+    numbers = {recorded.key: 1} | {key: n for n, key in recorded.shown.items()}
     started = first.started_ms
     took = None if started is None or end is first else max(0, end.recorded_ms - started)
     return replace(
@@ -132,7 +161,33 @@ def effect_view(recorded: Recorded, rows: Mapping[str, RecordedRow]) -> EffectVi
         attempts=1 + len(recorded.attempts),
         started_ms=started,
         took_ms=first.took_ms if took is None else took,
+        failed=_shown([one for row in found if row.key in numbers for one in _failed(numbers[row.key], row)])
+        if first.kind == CALL
+        else (),
     )
+
+
+def _shown(failed: list[FailedAttemptView]) -> tuple[FailedAttemptView, ...]:
+    """The first and the latest ones."""
+    half = MOST_SHOWN // 2
+    return tuple(failed if len(failed) <= MOST_SHOWN else failed[:half] + failed[-half:])
+
+
+def _failed(number: int, row: RecordedRow) -> Iterator[FailedAttemptView]:
+    """The failed attempt of which a row tells, if it tells of one."""
+    with suppress(ValueError, InvalidPayload):
+        is_whole, read = _row_of(row.text)
+        if read.status == "err":
+            said: Mapping[str, Any] = read.outcome if is_whole else {}
+            fields = cast("Mapping[str, Any]", said.get("fields") or {})
+            code = str(fields.get("failure_code") or said.get("code") or "")
+            message = fit(
+                without_secrets(str(fields.get("failure_message") or said.get("message") or "")), LONGEST_MESSAGE
+            )
+            follows = read.next_ms is not None and read.next_ms != NEVER
+            yield FailedAttemptView(
+                number, code, message, read.at_ms, read.at_ms + (read.next_ms or 0) if follows else None
+            )
 
 
 def _view_of(row: RecordedRow) -> EffectView:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from wakeline.errors import InvalidPayload
+from wakeline.names import PROCESS_FAILED
 from wakeline.observe.view import View
 from wakeline.store.events import StoredEvent
 from wakeline.values import from_json
@@ -61,12 +62,13 @@ class EventView(View):
 
     @property
     def said(self) -> Any:
-        """The payload without the facts of the run, for lines that people read and that say the run in their own
-        way."""
+        """The payload without the facts of the run and the frames of a failure, for lines that people read and that say
+        these in their own way."""
         if self.run is None:
             return self.payload
         payload = cast("Mapping[str, Any]", self.payload)
-        return {name: value for name, value in payload.items() if name not in RUN_FIELDS}
+        left_out = (*RUN_FIELDS, "trace") if self.type == PROCESS_FAILED else RUN_FIELDS
+        return {name: value for name, value in payload.items() if name not in left_out}
 
 
 @dataclass(frozen=True, slots=True)

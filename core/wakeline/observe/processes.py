@@ -12,6 +12,7 @@ from typing import Any, TypeVar, assert_never
 from wakeline.names import split_session_id
 from wakeline.observe.events import event_view
 from wakeline.observe.reasons import Reason, leaves_room, reason_of, reason_of_queue
+from wakeline.observe.setbacks import FailedEffect, Setback, failed_effect_of, setback_of, trace_in
 from wakeline.observe.view import View
 from wakeline.observe.waits import WaitView, waits_of
 from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
@@ -59,6 +60,8 @@ class Status(View):
     because: Reason | None = None
     """Why it is queued, if it does not only wait for a free worker. `Handle.status` says what the record of the process
     says; `Handle.view` and `App.processes` look at its queue, too."""
+    error: str | None = None
+    """What a failed process says of its error: the code, and the first line of the message."""
     seen_ms: int = 0
     """When it was looked at."""
 
@@ -87,6 +90,7 @@ def _common(row: ProcessRow, now_ms: int) -> dict[str, Any]:
         "losses": row.losses,
         "runs_again_ms": row.runs_again_ms,
         "because": reason_of(row, offered_ms=row.offered_ms, unread=unread, now_ms=now_ms),
+        "error": row.error or None,
         "seen_ms": now_ms,
     }
 
@@ -145,6 +149,13 @@ class ProcessView(Status):
     """How many waits it has; one that was answered counts until the body has taken the answer."""
     outcome: AwaitOutput | None
     """How it ended: a value, or an error with its code; None while it lives."""
+    failed_effect: FailedEffect | None
+    """The effect whose error ended a failed process; None if its body failed by itself."""
+    trace: str | None
+    """The user's frames of the error of a failed process, at most 8 KB; None if there are none."""
+    setbacks: tuple[Setback, ...]
+    """What went wrong and did not end it: failed attempts, losses and misfits; the first 3 and the latest 7 of those
+    that its log has."""
 
 
 def process_of(view: StoredProcess) -> ProcessView:
@@ -175,6 +186,9 @@ def process_of(view: StoredProcess) -> ProcessView:
         waits=tuple(waits_of(view)),
         waits_count=view.waits_count,
         outcome=None if last is None else output_of(view.events[-1].payload),
+        failed_effect=None if last is None else failed_effect_of(last),
+        trace=None if last is None else trace_in(last),
+        setbacks=tuple(setback_of(event_view(one)) for one in view.setbacks),
     )
 
 

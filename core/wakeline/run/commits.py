@@ -16,6 +16,7 @@ from wakeline.run.journal import AT_ONCE
 from wakeline.run.misfits import Misfits
 from wakeline.run.outcomes import Ended, HandedBack, NextGeneration, Outcome, Over, Swallowed, TurnFailed, Unfit
 from wakeline.run.run import Run
+from wakeline.run.setbacks import said_of
 from wakeline.shown import logger
 from wakeline.store import ends, waits
 from wakeline.store.calls import Call
@@ -35,8 +36,8 @@ async def commit(run: Run, outcome: Outcome, misfits: Misfits) -> str:
         match outcome:
             case Ended():
                 return await _end(run, outcome)
-            case TurnFailed(failure):
-                return await _try_again(run, failure)
+            case TurnFailed(failure, about):
+                return await _try_again(run, failure, about)
             case NextGeneration():
                 return await _continue(run, outcome)
             case Unfit(kind, error):
@@ -88,6 +89,7 @@ async def _end(run: Run, ended: Ended) -> str:
         text=text,
         consumed=run.journal.take_unwritten(),
         turn=ended.commit,
+        about=ended.about,
     )
     if run.instruments.sendings:
         call = call.with_headers(run.headers_for("wake"))
@@ -105,12 +107,18 @@ async def _end(run: Run, ended: Ended) -> str:
     return "finished"
 
 
-async def _try_again(run: Run, failure: Failure) -> str:
+async def _try_again(run: Run, failure: Failure, about: str | None = None) -> str:
     """A failed attempt: the next one after a back-off, or the end once attempts are used up."""
     tries = run.claim.failed_attempts
     delay = min(RETRY_BASE_MS * 2**tries, RETRY_MAX_MS)
-    leaving = ends.release(run.fence, delay_ms=delay, attempt=True, output=output_json(failure))
-    return await run.store.execute(_left(run, leaving))
+    leaving = ends.release(
+        run.fence, delay_ms=delay, attempt=True, output=output_json(failure), said=said_of(failure), about=about
+    )
+    word = await run.store.execute(_left(run, leaving))
+    if word == "released":
+        told = "%s: attempt %d failed: %s; the next one comes in %.3f s"
+        log.warning(told, run.process_id, tries + 1, failure.code, delay / 1000)
+    return word
 
 
 def _left(run: Run, call: Call[T]) -> Call[T]:

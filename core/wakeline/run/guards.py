@@ -12,10 +12,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from types import TracebackType
 
+from wakeline.effects.envelope import Envelope
 from wakeline.errors import InvalidPayload, Stopped, WakelineError
 from wakeline.processes.misfit import MisfitKind
 from wakeline.run.fitting import Fitting
 from wakeline.run.life import Life
+from wakeline.run.setbacks import mark
 from wakeline.tools.tool import current_body
 
 UNGUARDED: nullcontext[None] = nullcontext()
@@ -52,6 +54,19 @@ class AskingGuard(AbstractAsyncContextManager[None]):
     ) -> None:
         if isinstance(error, WakelineError) and current_body.get() is not None and self._fitting.is_bug(error):
             raise await self._unfit("bug", error) from error
+
+
+class MarkGuard(AbstractContextManager[None]):
+    """Surrounds an effect: its error says which effect it came from."""
+
+    __slots__ = ("_envelope", "_key")
+
+    def __init__(self, envelope: Envelope, key: str) -> None:
+        self._envelope, self._key = envelope, key
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, Exception):
+            mark(error, self._envelope, self._key)
 
 
 class GivingUpGuard(AbstractContextManager[None]):

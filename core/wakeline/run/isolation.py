@@ -42,9 +42,11 @@ class IsolatedCall:
 class IsolatedFailure(Exception):
     """An error in a child that is no error of Wakeline's, or the end of the child itself."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, far_trace: str = "") -> None:
         super().__init__(message)
         self.code = code
+        self.far_trace = far_trace
+        """The user's frames of what was raised in the child."""
 
 
 class NotReady(Exception):

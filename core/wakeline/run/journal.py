@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from wakeline.clock import Clock
@@ -17,11 +18,13 @@ from wakeline.errors import LeaseLost, ReplayMismatch, Stopped, StoreError, Wake
 from wakeline.processes.misfit import MisfitKind
 from wakeline.run.asides import GONE, Asides, inside_effect
 from wakeline.run.fitting import Fitting, being_handled
-from wakeline.run.guards import UNGUARDED, AskingGuard, GivingUpGuard, ReadingGuard
+from wakeline.run.guards import UNGUARDED, AskingGuard, GivingUpGuard, MarkGuard, ReadingGuard
 from wakeline.run.life import Life
 from wakeline.run.numbering import Numbering
 from wakeline.run.replay import Replay
+from wakeline.run.setbacks import failed_attempt
 from wakeline.run.tries import told
+from wakeline.shown import logger
 from wakeline.store import journal
 from wakeline.store.approvals import Ask
 from wakeline.store.awaited import AsyncStore
@@ -36,6 +39,7 @@ from wakeline.values import MAX_PAYLOAD, check_size
 Writing = Callable[[Callable[[Any], Row]], Awaitable[Any]]
 """A store verb that writes the row of its effect itself. It gets the function that makes a row from an outcome, and
 returns the outcome."""
+log = logger("wakeline.runner")
 AT_ONCE = 256
 """How many waits or rows one script gets at most, and how many verbs of one run are on their way to the server."""
 
@@ -243,9 +247,11 @@ class Journal:
             again_ms = next_ms(error) if next_ms is not None and error is not None else None
             n, now, took = self.replay.n_of(key), *self._now_and_took(begun_ms)
             made = JournalRow.of(n, envelope, digest, outcome, error, now, again_ms, place=place, took_ms=took)
-            return self.replay.made(key, made)
+            row = self.replay.made(key, made)
+            failed = error and failed_attempt(log, self._claim.registration, tried, error, again_ms)
+            return replace(row, failed=failed) if failed else row
 
-        with self.giving_up(key):
+        with self.giving_up(key), MarkGuard(envelope, key):
             row = await self.record_of(key, envelope, digest)
             if row is not None:
                 return row.deliver()

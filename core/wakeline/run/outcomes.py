@@ -30,6 +30,7 @@ from wakeline.processes.outputs import to_json as output_json
 from wakeline.run.groups import follows_cancel
 from wakeline.run.host import RunState
 from wakeline.run.run import Run
+from wakeline.run.setbacks import about_failure
 from wakeline.run.traces import trace_of
 from wakeline.shown import Lines, logger
 from wakeline.store.ends import TurnCommit
@@ -51,19 +52,20 @@ class ContinueAsNew(ControlFlow):
 @fixed
 class Ended:
     """The process ends with this output. ``text`` is the output as JSON. ``commit`` is what the session of a successful
-    turn gets."""
+    turn gets, and ``about`` what the event of a failure says beside the output (`about_failure`)."""
 
     output: AwaitOutput
     text: str
     commit: TurnCommit | None = None
+    about: str | None = None
 
     @classmethod
-    def of(cls, run: Run, output: AwaitOutput) -> Ended:
+    def of(cls, run: Run, output: AwaitOutput, about: str | None = None) -> Ended:
         """The end of a run with an output; raises `InvalidPayload` or `PayloadTooLarge` if it cannot be stored."""
         text = output_json(output)
         check_size(f"the result of {run.process_id}", text, MAX_PAYLOAD)
         commit = run.turn.commit(output.value) if run.turn is not None and isinstance(output, Success) else None
-        return cls(output, text, commit)
+        return cls(output, text, commit, about)
 
     @property
     def status(self) -> str:
@@ -98,6 +100,7 @@ class TurnFailed:
     up."""
 
     failure: Failure
+    about: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +200,9 @@ def failed(run: Run, error: BaseException) -> Ended | TurnFailed:
         run.raised = error
     log.warning("%s failed: %s%s", run.process_id, failure.message, Lines(trace_of(error)))
     log.debug("%s failed", run.process_id, exc_info=error)
-    return TurnFailed(failure) if isinstance(run.registration.input, SessionTurn) else Ended.of(run, failure)
+    about = about_failure(error)
+    is_turn = isinstance(run.registration.input, SessionTurn)
+    return TurnFailed(failure, about) if is_turn else Ended.of(run, failure, about)
 
 
 def failure_of(error: BaseException) -> Failure:

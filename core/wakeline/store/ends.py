@@ -77,11 +77,13 @@ def finish(
     consumed: Sequence[Row] = (),
     turn: TurnCommit | None = None,
     swallowed: bool = False,
+    about: str | None = None,
 ) -> Call[int]:
     """End a process with its await output (JSON); without a fence only an external one. Returns the sequence of the
     terminal event.
 
     ``canonical`` is the text by which a repeated end from outside is compared, if it is not the output's text.
+    ``about``: what the event says beside the output, members of a JSON object, each behind a comma.
 
     Raises `LeaseLost`, `ProcessAlreadyTerminal`, `NotExternal`, `HeadConflict`, `ProcessNotFound`.
     """
@@ -94,6 +96,7 @@ def finish(
         "fence": fence_wire(fence) if fence else None,
         "external": None if fence else True,
         "swallowed": swallowed or None,
+        "about": about,
         "rows": [row.wire() for row in consumed] or None,
     }
     if turn:
@@ -131,6 +134,8 @@ def release(
     unread: str | None = None,
     misfit: Misfit | None = None,
     refused: bool = False,
+    said: str | None = None,
+    about: str | None = None,
 ) -> Call[str]:
     """Hand a run back ('released'), or schedule the next attempt after a failed one. 'exhausted', 'abandoned' and
     'cancelled' (a turn that was asked to end and then raised) mean that the process ended instead.
@@ -138,7 +143,8 @@ def release(
     ``unrun``: this worker lacks its code and did nothing, so owner-bound work has certainly not acted. ``unread`` is
     the reason why this worker cannot read its stored data; the process keeps it until the next claim. ``misfit`` says
     why its code cannot go on; it is kept and shown until code that fits has gone on. ``refused``: a write of the run
-    was refused, so it holds its process only if the store lacks what it was answered; raises `LeaseLost` otherwise."""
+    was refused, so it holds its process only if the store lacks what it was answered; raises `LeaseLost` otherwise.
+    ``said``: what the log says of a failed attempt, an object as JSON; ``about`` as in `finish`."""
     args: dict[str, Any] = {
         "pid": fence.process_id,
         "fence": fence_wire(fence),
@@ -149,6 +155,8 @@ def release(
         "refused": refused or None,
         "misfit": misfit.to_json() if misfit is not None else None,
         "output": output,
+        "said": said,
+        "about": about,
         "text": wake_text(fence.process_id, "failed", output) if output is not None else None,
         "rows": [r.wire() for r in consumed] or None,
     }

@@ -91,6 +91,8 @@ PROCESS = (
     Field("rd", "rated_at", "the limit at which it waits for a cell", "id"),
     Field("as", "aside", "the line in which it waits for an owner with its code", "words"),
     Field("mf", "misfit", "why code could not go on with it", "JSON"),
+    Field("mn", "misfits_told", "how many other misfits than the one before it had in a row", "number"),
+    Field("sb", "setbacks", "numbers of the events that tell of setbacks: the first 3 and the latest 7", "numbers"),
     Field("uf", "round", "releases that looked at it in this round: `,<release>,<release>,`", "words"),
     Field("ur", "unread", "what of it the worker that took it last could not read"),
     Field("tl", "tailers", "the tailers that are told of its end; with `+` those that are told of each event", "words"),

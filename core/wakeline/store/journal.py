@@ -28,11 +28,26 @@ PARTS_OF_ROW = (("o",), ("x",), ("e",))
 
 
 @fixed
+class FailedAttempt:
+    """What the log says of a failed attempt of a call: its number, what failed, and how (an object, as JSON), and in
+    how many ms the next one comes; None if none does."""
+
+    number: int
+    said: str
+    delay_ms: int | None
+
+    def wire(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"number": self.number, "said": self.said}
+        return found if self.delay_ms is None else found | {"delay_ms": self.delay_ms}
+
+
+@fixed
 class Row:
     """A journal row to write: its replay key, its text, and the slots that it consumed. ``after`` is the text behind
     the gap that the script fills, if there is one. ``there``: the store said that it has these slots, so one that is
     gone, or has no resolution any more, was lost. ``late``: the row whose text is made when it is written, instead of
-    ``text``: a body may get thousands of outcomes in one turn of the loop."""
+    ``text``: a body may get thousands of outcomes in one turn of the loop. ``failed``: of a failed attempt, what the
+    log gets with it."""
 
     key: str
     text: str
@@ -40,6 +55,7 @@ class Row:
     after: str | None = None
     there: bool = False
     late: JournalRow | None = None
+    failed: FailedAttempt | None = None
 
     def opened(self, *, text: bool = False) -> Row:
         """The row with room for what its script fills in at the `GAP` of its outcome: a number or other JSON, or with
@@ -58,6 +74,8 @@ class Row:
             out["s"] = self.slots
         if self.there:
             out["there"] = 1
+        if self.failed is not None:
+            out["failed"] = self.failed.wire()
         return out
 
 

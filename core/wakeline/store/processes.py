@@ -38,6 +38,8 @@ class ProcessRow(ProcessFields):
     registration: Registration
     offered_ms: int | None = None
     """When a queued process is offered to workers, or since when it is; None for others."""
+    error: str = ""
+    """What a failed process says of its error: its code, and the first line of its message."""
 
     @property
     def generation(self) -> int:
@@ -62,6 +64,8 @@ class StoredProcess(ProcessRow):
     children_count: int = 0
     waits_count: int = 0
     """How many waits it has; ``slots`` has at most 256 of them."""
+    setbacks: tuple[StoredEvent, ...] = ()
+    """The events that tell of its setbacks: the first 3 and the latest 7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ def read(
             flat(reply[0]),
             read_registration(process_id, reply[1]),
             moment(reply[6]),
+            reply[11],
             tuple(stored_event(e) for e in reply[2]),
             tuple(reply[3]),
             {row[0]: flat(row[1]) for row in reply[4]},
@@ -109,6 +114,7 @@ def read(
             dict(reply[7]),
             int(reply[8]),
             int(reply[9]),
+            tuple(stored_event(e) for e in reply[10]),
         )
 
     args = {"pid": process_id, "after": after, "count": count, "tail": tail or None, "detail": detail or None}
@@ -148,7 +154,7 @@ class ListPage:
 def _row_of(row: Reply) -> ProcessRow:
     record = flat(row[1])
     offered = moment(row[3]) if record.get("st") == "queued" else None
-    return ProcessRow(row[0], record, read_registration(row[0], row[2]), offered)
+    return ProcessRow(row[0], record, read_registration(row[0], row[2]), offered, row[4])
 
 
 def list_page(

@@ -7,10 +7,12 @@ of a change.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from wakeline.errors import (
     InvalidArguments,
+    ProcessFailed,
     ProcessNoLongerRetained,
     ProcessNotFound,
     RedisRefused,
@@ -24,6 +26,7 @@ from wakeline.observe.events import EventPage, EventView, event_view
 from wakeline.observe.follows import Reached
 from wakeline.observe.processes import ENDED, LIVE, ProcessView, Status, held_up, process_of, status_of
 from wakeline.observe.reasons import leaves_room
+from wakeline.observe.setbacks import trace_in
 from wakeline.observe.waits import ProcessWait, waits_with_process
 from wakeline.pages import Page, first_of, no_place, place_of
 from wakeline.processes.lifecycle import TERMINAL
@@ -84,7 +87,15 @@ def result(caller: Caller, process_id: str, timeout: Duration | None, load: Call
     """Wait for the end. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`,
     `ProcessNotFound`."""
     output = yield from await_output(caller, process_id, None if timeout is None else parse_duration(timeout))
-    return load(raise_for(process_id, output))
+    try:
+        value = raise_for(process_id, output)
+    except ProcessFailed as failed:
+        with suppress(ProcessNotFound, ProcessNoLongerRetained):  # it was pruned between the two looks
+            view: processes.StoredLog = yield processes.read_log(process_id, count=1, tail=True)
+            if view.status == "failed" and (trace := trace_in(event_view(view.events[-1]))):
+                failed.add_note(f"In {process_id}:\n{trace}")
+        raise
+    return load(value)
 
 
 def await_output(caller: Caller, process_id: str, timeout_ms: int | None) -> Program[AwaitOutput]:

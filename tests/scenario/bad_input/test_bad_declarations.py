@@ -149,8 +149,9 @@ def test_names_outside_the_grammar_are_refused(app: App, name: str) -> None:
 
 RESERVED = (
     "choose another name (reserved are log, progress, wake, signal.<name>, process.abandoned,"
-    " process.cancel_requested, process.cancelled, process.completed, process.continued, process.external_ref_set,"
-    " process.failed, process.recovered, process.resumed, process.retargeted, process.started, process.waiting)"
+    " process.attempt_failed, process.cancel_requested, process.cancelled, process.completed, process.continued,"
+    " process.external_ref_set, process.failed, process.misfit, process.recovered, process.resumed, process.retargeted,"
+    " process.started, process.waiting)"
 )
 
 

@@ -47,4 +47,6 @@ def _outcome(effect: EffectView) -> str:
         text = f"error {effect.error.get('code')}: {effect.error.get('message')}"
     else:
         text = to_json(effect.outcome)
+    if effect.failed and effect.error is None:
+        text = f"{text} after {effect.failed[-1].code}: {effect.failed[-1].message}"
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

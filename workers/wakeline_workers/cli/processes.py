@@ -11,6 +11,7 @@ import click
 from wakeline.observe.events import EventView, RunFacts
 from wakeline.observe.findings.finding import named
 from wakeline.observe.processes import ENDED, LIVE, ProcessView, Status
+from wakeline.observe.setbacks import Setback
 from wakeline.shown import moment
 from wakeline.store.processes import FIRST
 from wakeline.values import MOST, to_json
@@ -29,7 +30,17 @@ from wakeline_workers.cli.root import (
 from wakeline_workers.cli.waits import sentence
 
 INPUT_KINDS = ("tool", "session_turn", "external")
-APART = {"waits", "because", "seen_ms", "children_count", "waits_count"}
+APART = {
+    "waits",
+    "because",
+    "seen_ms",
+    "children_count",
+    "waits_count",
+    "error",
+    "failed_effect",
+    "trace",
+    "setbacks",
+}
 """Facts that `show` puts into lines of their own, or says by others."""
 SHOWN = 200
 """Characters of a payload in a terminal's line; a pipe gets all of it."""
@@ -157,7 +168,8 @@ def ps(
         _doubt(console, kind)
     cells = [(row.id, row.status, what(row), age(row.seen_ms - row.created_ms), awaited(row)) for row in rows]
     data = [row.to_data() for row in rows]
-    console.table(("ID", "STATUS", "KIND", "AGE", "WAITING FOR"), cells, data, empty="no processes")
+    headings = ("ID", "STATUS", "KIND", "AGE", "WAITING FOR, ERROR")
+    console.table(headings, cells, data, empty="no processes", fits=True)
     if rows.more:
         console.cut(limit, next_page(rows))
 
@@ -212,10 +224,30 @@ def lines_of(view: ProcessView) -> Iterator[str]:
         waits.append(view.because.message)
     for wait in waits:
         yield f"{'waits for':<16} {wait}"
+    for setback in view.setbacks:
+        yield f"{'setback':<16} {said_of(setback)}"
+    if view.failed_effect is not None:
+        yield f"{'failed in':<16} {view.failed_effect.kind} {view.failed_effect.tool or view.failed_effect.name}"
+    for line in (view.trace or "").splitlines():
+        yield f"{'trace':<16} {line}"
     if (more := view.waits_count - FIRST) > 0:
         yield f"{'waits for':<16} {more} more of these"
     if (more := view.children_count - len(view.children)) > 0:
         yield f"{'more children':<16} {more}; `wakeline ps --parent {shlex.quote(view.id)}` lists all"
+
+
+def said_of(setback: Setback) -> str:
+    """What went wrong, when, and when it goes on, in a sentence."""
+    match setback.kind:
+        case "attempt":
+            of = f" of tool {setback.tool}" if setback.tool else ""
+            what = f"attempt {setback.number}{of} failed: {setback.code}: {setback.message}"
+        case "loss":
+            what = f"lost with its worker {setback.message}, number {setback.number} in a row"
+        case "misfit":
+            what = f"code that does not fit ({setback.code}): {setback.message}"
+    after = f"; the next one came at {moment(setback.next_ms, exact=True)}" if setback.next_ms is not None else ""
+    return f"{moment(setback.at_ms, exact=True)}  {what}{after}"
 
 
 def line_of(event: EventView) -> str:
@@ -238,7 +270,9 @@ def what(row: Status) -> str:
 
 
 def awaited(row: Status) -> str:
-    """What a process waits for, in short."""
+    """What a process waits for, or how it failed, in short."""
+    if row.error is not None:
+        return row.error
     return row.because.what if row.because is not None else ",".join(row.waiting_for)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, NoReturn
 from unicodedata import category, combining, east_asian_width
 
@@ -97,6 +98,15 @@ def columns(text: str) -> int:
     )
 
 
+def beginning(text: str, room: int) -> str:
+    """As much of a text as fits into so many columns of a terminal."""
+    if columns(text) <= room:
+        return text
+    while text and columns(text) >= room:
+        text = text[:-1]
+    return f"{text}…" if room > 0 else ""
+
+
 class Console:
     """One invocation: its app, and how it answers."""
 
@@ -128,19 +138,20 @@ class Console:
         for line in lines:
             _print(shown(line))
 
-    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]], data: Any, *, empty: str) -> None:
-        """Rows in columns. Only a terminal gets headings, and the text for an empty table."""
+    def table(
+        self, headings: Sequence[str], rows: Sequence[Sequence[str]], data: Any, *, empty: str, fits: bool = False
+    ) -> None:
+        """Rows in columns. Only a terminal gets headings, and the text for an empty table. ``fits``: it gets the last
+        column as far as its lines have room."""
         if self.as_json:
             return self.answer(data)
         terminal = sys.stdout.isatty()
         told = [[shown(cell) for cell in row] for row in ([headings, *rows] if rows and terminal else rows)]
         widths = [max(columns(row[i]) for row in told) for i in range(len(headings))] if told else []
-        for row in told:
-            _print(
-                "  ".join(
-                    cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True)
-                ).rstrip()
-            )
+        room = get_terminal_size().columns - sum(widths[:-1]) - 2 * len(widths[:-1]) if fits and terminal else None
+        for *row, last in told:
+            cells = [cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=False)]
+            _print("  ".join([*cells, last if room is None else beginning(last, room)]).rstrip())
         if terminal and not rows:
             self.note(empty)
 

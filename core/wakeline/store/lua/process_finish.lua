@@ -4,7 +4,8 @@
 --       JSON string), rows?, fence? (a run), external? (someone outside reports), swallowed? (a parked run whose body
 --       went on: fence without claim id), turn? {sid, rev, state?, history [JSON], frame? (the one that begins),
 --       follow? (input of the follow-on turn, JSON)} (the commit of a session's turn),
---       headers? (JSON: what instruments give what it wakes or resumes)
+--       headers? (JSON: what instruments give what it wakes or resumes), about? (what else its event says, members of
+--       JSON)
 -- Reply: {'finished', sequence} | {'already', status, sequence} | {'terminal', status} | {'head', found} | {'lost'} |
 --        {'not_external'} | not_found | pruned
 -- Atomic because a second terminal event, a stranded waiter or a wake without its end must never exist.
@@ -38,7 +39,7 @@ if t then
   end
 end
 if a.rows and #a.rows > 0 then apply_rows(a.pid, p, a.rows) end
-local seq = finish(a.pid, p, a.status, a.output, a.text, a.status .. ':' .. a.hash)
+local seq = finish(a.pid, p, a.status, a.output, a.text, a.status .. ':' .. a.hash, a.about)
 -- Only now: an entry that arrives during a turn may interrupt it.
 if t and t.follow then
   local body = wake_body(a.pid, p.inc, seq, 'process.' .. a.status, t.follow, 'session:' .. p.sid)

@@ -1,11 +1,11 @@
 -- Purpose: one page of processes of some statuses, newest first within each.
--- Include: base filters
+-- Include: base errors filters
 -- ARGV: statuses, limit, score ('+inf' or where the last page ended in the first of the statuses), member ('' or the
 --       last id of that score), kind?, engine? (its name), sid?, waiting? (signal name), parent?
--- Reply: {rows [pid, fields, spec, its time in the list of its status]*, next score or '', next member, how many of the
---        statuses are done, now, the filter whose index is far behind in the next of the statuses or '', what an index
---        has and should not [status, word, pid]*}; a page may hold fewer rows than the limit while more follow. That
---        time is when a queued process is offered to workers
+-- Reply: {rows [pid, fields, spec, its time in the list of its status, what a failed one says of its error or '']*,
+--        next score or '', next member, how many of the statuses are done, now, the filter whose index is far behind in
+--        the next of the statuses or '', what an index has and should not [status, word, pid]*}; a page may hold fewer
+--        rows than the limit while more follow. That time is when a queued process is offered to workers
 -- Atomic because a process that goes from one status to another between two looks would be in neither.
 local rows, stale, seen = {}, {}, 0
 local time, name = a.score, a.member
@@ -18,7 +18,8 @@ local function look_at(pid, at)
   seen, time, name = seen + 1, at, pid
   local p = filters.read(pid)
   if filters.fits(pid, p, a) then
-    rows[#rows + 1] = { pid, call('HGETALL', proc_key(pid)), call('GET', ns .. 'spec:' .. pid) or '', at }
+    local spec = call('GET', ns .. 'spec:' .. pid) or ''
+    rows[#rows + 1] = { pid, call('HGETALL', proc_key(pid)), spec, at, error_of(pid, p.st) }
   end
 end
 

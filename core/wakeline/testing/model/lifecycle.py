@@ -25,8 +25,11 @@ TRANSITIONS: dict[tuple[Status, str], Status] = {
     ("queued", names.PROCESS_STARTED): "running",
     ("running", names.PROCESS_WAITING): "waiting",
     ("waiting", names.PROCESS_RESUMED): "running",
-    ("queued", names.PROCESS_RECOVERED): "queued",
-    ("running", names.PROCESS_RECOVERED): "running",
+    **{
+        (status, event_type): status
+        for status in ("queued", "running")
+        for event_type in (names.PROCESS_RECOVERED, names.PROCESS_ATTEMPT_FAILED, names.PROCESS_MISFIT)
+    },
     ("running", names.PROCESS_CONTINUED): "running",
     **{
         (status, event_type): status

@@ -89,13 +89,14 @@ local GONE_WITH_ITS_END = { 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur'
 
 -- The terminal event and everything that follows from it, exactly once. `output` is the await output as JSON, `text`
 -- the wake's input as a JSON string.
--- `mark`: what tells a resend of this very end.
-local function finish(pid, p, status, output, text, mark)
+-- `mark`: what tells a resend of this very end. `about`: what else its event says, members of JSON with a comma before
+-- them. It stands in the log alone, and not where the output goes: to waiters, entries and wakes.
+local function finish(pid, p, status, output, text, mark, about)
   local event_type, key = 'process.' .. status, proc_key(pid)
   -- Its first run may be its last: both events are written at once then, and the record once.
   local began, run = p.st == 'running' and p.k ~= 'x' and not p.fs, run_of(p)
   local unheard = began and run and p.seq == '0'
-  local seq, payload = int(num(p.seq, 0) + (began and 2 or 1)), '{"await_output":' .. output .. '}'
+  local seq, payload = int(num(p.seq, 0) + (began and 2 or 1)), '{"await_output":' .. output .. (about or '') .. '}'
   if unheard then
     logs.write_whole(pid, event_type, payload, run)
   else

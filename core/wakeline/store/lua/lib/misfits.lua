@@ -17,7 +17,7 @@ end
 
 function misfits.clear(pid, p)
   if not p.mf then return end
-  call('HDEL', proc_key(pid), 'mf', 'uf')
+  call('HDEL', proc_key(pid), 'mf', 'uf', 'mn')
   call('ZREM', ns .. 'misfits', pid)
   p.mf, p.uf = nil, nil
 end

@@ -1,15 +1,14 @@
 -- Reap: what becomes of the runs of an owner that is gone.
--- Needs: base declarations routes hints aside log metrics process rounds misfits crashes runnable runs ends
+-- Needs: base declarations routes hints aside log metrics process rounds misfits crashes setbacks runnable runs ends
 
 -- A run whose owner is gone. Losses are counted apart from failed attempts: a neighbour's crash must not use them up
 -- (race 21).
 local LOSSES = 10
 
--- Losses to a release that ends its workers have no bound: of these the log has each hundredth, so that it stays short.
+-- Losses to a release that ends its workers have no bound.
 local function tell_loss(pid, p, losses)
-  if losses > LOSSES and losses % 100 ~= 0 then return end
   local told = '{"owner":' .. quote(p.ow or '') .. ',"losses":' .. int(losses) .. '}'
-  append(pid, p, 'process.recovered', told, nil, nil, run_of(p))
+  setbacks.entered(pid, p, losses, 'process.recovered', told, run_of(p))
 end
 
 -- `held`: how many its owner had, 1 where that is not known.
