@@ -111,7 +111,7 @@ def test_a_terminal_gets_headings_and_a_word_about_nothing(shop: Shop) -> None:
     assert in_a_terminal("ps") == ["no processes"]
     shop.text("start", "refund", "[7]", "--id", "refund-7")
     heading, row = in_a_terminal("ps")
-    assert heading.split() == ["ID", "STATUS", "KIND", "AGE", "WAITING", "FOR"]
+    assert heading.split() == ["ID", "STATUS", "KIND", "AGE", "WAITING", "FOR,", "ERROR"]
     assert row.split()[:3] == ["refund-7", "queued", "refund"]
 
 
