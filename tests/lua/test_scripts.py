@@ -169,5 +169,5 @@ def test_a_server_keeps_all_scripts_in_little_room(server: str, lua_server: Call
         client.fcall("collects", 0)
         used = client.info("memory")["used_memory_vm_functions"]
     # Its Lua looks through all of it again and again; with a copy of the fragments for each script it was 3,700 KB.
-    # 24 KB of it are the indices of filters.
-    assert used < 640_000
+    # 24 KB of it are the indices of filters, 8 the counts of workers and what instruments give, 6 what went wrong.
+    assert used < 650_000
