@@ -62,8 +62,9 @@ def command(kind: str, server: PrivateServer) -> list[str]:
 KINDS = ["wakeline worker", "rq worker", "rq worker -w"]
 
 
-def story(site: Site, kind: str, server: PrivateServer, instrument: str | None) -> list[dict[str, Any]]:
-    """An order to its end and a turn, by a worker of this kind; what its instrument has written."""
+def story(site: Site, kind: str, server: PrivateServer, instrument: str | None, last: str = "") -> list[dict[str, Any]]:
+    """An order to its end and a turn, by a worker of this kind; what its instrument has written. ``last``: the span that
+    is exported before the worker is told to leave."""
     environment = os.environ | ({} if instrument is None else {"WAKELINE_INSTRUMENT": instrument})
     handle = site.app.start(site.bodies.order, 5)
     handle.signal("go", 9)
@@ -75,6 +76,8 @@ def story(site: Site, kind: str, server: PrivateServer, instrument: str | None) 
             lambda: [entry.state for entry in site.app.session("clerk", "1").wakes()] == ["settled"], "the turn ends"
         )
         assert [message.content for message in site.app.session("clerk", "1").history()][-1] == ["hello"]
+        spans = site.notes.parent / "spans"
+        site.until(lambda: not last or (spans.exists() and last in spans.read_text()), "the child exports")
     finally:
         leave(running)
     return [json.loads(line) for line in site.notes.read_text().splitlines()]
@@ -84,7 +87,7 @@ def story(site: Site, kind: str, server: PrivateServer, instrument: str | None) 
 def test_an_instrument_that_writes_a_file_is_told_by_all_that_runs_work(
     site: Site, server: PrivateServer, kind: str
 ) -> None:
-    told = story(site, kind, server, "traced:both")
+    told = story(site, kind, server, "traced:both", "inside apart")
     of = {method: [one for one in told if one["told"] == method] for method in {one["told"] for one in told}}
     assert of.keys() == {"point", "script", "run", "effect", "stretch", "isolated"}
     outcomes = {(one["name"], one["outcome"]) for one in of["run"]}
@@ -100,9 +103,11 @@ def test_an_instrument_that_writes_a_file_is_told_by_all_that_runs_work(
     workers = {one["pid"] for one in of["run"]}
     assert not {one["pid"] for one in of["isolated"]} & workers, "told in the child"
     assert {"claimed", "body_started", "finished", "beat", "tick"} <= {one["name"] for one in of["point"]}
-    spans = Counter((site.notes.parent / "spans").read_text().splitlines())
+    rows = [json.loads(line) for line in (site.notes.parent / "spans").read_text().splitlines()]
+    spans, ids = Counter(name for name, _, _ in rows), {name: own for name, own, _ in rows}
     assert spans["process order"] == sum(one["name"] == "order" for one in of["run"]), "none is left in a batch"
     assert (spans["step count"], spans["execute_tool charge"], spans["process helper"] > 0) == (1, 1, True)
+    assert [parent for name, _, parent in rows if name == "inside apart"] == [ids["execute_tool apart"]]
 
 
 @pytest.mark.parametrize("kind", KINDS)

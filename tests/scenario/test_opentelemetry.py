@@ -8,6 +8,7 @@ from secrets import token_hex
 from typing import Any
 
 import pytest
+from opentelemetry import baggage, context
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -19,7 +20,7 @@ from wakeline.store import starts
 from wakeline.store.connection import Backend
 from wakeline.telemetry import conventions
 from wakeline.telemetry.instrument import Instrument
-from wakeline.telemetry.otel import MOST_HELD, OpenTelemetry
+from wakeline.telemetry.otel import MOST_HELD, OpenTelemetry, _Held
 from wakeline.telemetry.seen import ScriptSeen
 from wakeline.telemetry.sentry import Sentry
 from wakeline.testing.instruments import RecordingInstrument
@@ -347,6 +348,37 @@ class Scripts(Instrument):
 
     def script(self, script: ScriptSeen) -> None:
         self._recording.told.append(("script", script.name))
+
+
+def test_baggage_comes_to_every_run_of_a_process_and_to_its_children(alone: App) -> None:
+    seen: list[object] = []
+
+    @alone.engine
+    async def helper(ctx: AsyncCtx) -> None:
+        seen.append(baggage.get_baggage("tenant"))
+
+    @alone.engine(signals={"go": int})
+    async def order(ctx: AsyncCtx) -> None:
+        await ctx.wait("go", int)
+        await ctx.step("look", lambda: seen.append(baggage.get_baggage("tenant")))
+        await ctx.start(helper)
+
+    mark = context.attach(baggage.set_baggage("tenant", "acme"))
+    handle = alone.start(order)
+    context.detach(mark)
+    burst(alone)
+    handle.signal("go", 1)
+    burst(alone)
+    assert seen == ["acme", "acme"]
+
+
+def test_a_span_of_a_run_that_is_over_is_ended_at_once(traces: Traces) -> None:
+    held = _Held()
+    held.add(traces.tracer.start_span("within"))
+    assert traces.spans == []
+    held.end()
+    held.add(traces.tracer.start_span("late"))
+    assert [span.name for span in traces.spans] == ["within", "late"]
 
 
 def test_workers_find_it_by_its_name() -> None:

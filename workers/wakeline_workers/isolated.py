@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from queue import SimpleQueue
@@ -58,8 +58,6 @@ class Wire:
         self._answers: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._sending, self._saying = threading.Lock(), threading.Lock()
         self._number, self._token = 0, CancellationToken()
-        self.leaving: Callable[[], object] = lambda: None
-        """Called before the process ends because its worker is gone."""
 
     def listen(self) -> None:
         """Listens until the worker is gone, and then ends this process."""
@@ -71,7 +69,6 @@ class Wire:
                 self._answers.put(given)
             elif given["n"] == self._number:
                 self._token.cancel(given["cancel"])
-        self.leaving()
         os._exit(0)
 
     def _lines(self) -> Iterator[bytes]:
@@ -126,6 +123,8 @@ def serve(app: App, wire: Wire) -> None:
     while True:
         received = wire.calls.get()
         wire.send(_outcome(app, wire, received["call"], received["n"]) | {"peak_kb": _peak_kb()})
+        if app.instruments.leaves:
+            app.instruments.leaving()  # a worker that leaves kills this process
 
 
 def _peak_kb() -> int:
@@ -167,7 +166,7 @@ def _seen(app: App, given: dict[str, Any]) -> AbstractContextManager[object]:
     if not app.instruments.isolations:
         return nullcontext()
     return app.instruments.isolated(
-        IsolatedSeen(given["process_id"], given["tool"], given["attempt"], given["idempotency_key"])
+        IsolatedSeen(given["process_id"], given["tool"], given["attempt"], given["idempotency_key"], given["headers"])
     )
 
 
@@ -255,8 +254,6 @@ def main(target: str, descriptor: int) -> None:
         log.error("%s%s", error, Lines(trace_of(error.__cause__ or error)))
         wire.send({"unready": str(error)})
         raise SystemExit(1) from error
-    if app.instruments.leaves:
-        wire.leaving = app.instruments.leaving
     wire.send({"ready": os.getpid()})
     serve(app, wire)
 

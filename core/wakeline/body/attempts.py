@@ -225,6 +225,7 @@ class Attempt:
             run.environment.text,
             run.passing.owner,
             run.passing.givers,
+            run.headers_for("isolate") if run.instruments.sendings else None,
         )
         try:
             return await isolation.call(

@@ -33,6 +33,8 @@ class IsolatedCall:
     owner: str
     givers: list[str]
     """The owner whose attachments it puts and reads."""
+    headers: Mapping[str, str] | None = None
+    """What instruments give its code."""
 
     def wire(self) -> dict[str, Any]:
         """The message that is sent."""

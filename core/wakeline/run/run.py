@@ -294,7 +294,8 @@ class Run:
         raise Stopped
 
     def headers_for(self, verb: Verb) -> Headers | None:
-        """What instruments give what follows from this run: what it wakes, or the run that goes on."""
+        """What instruments give what follows from this run: what it wakes, the run that goes on, or code that runs in a
+        child process."""
         name = self.registration.identity.kind
         sending = SendingSeen(self.process_id, name, verb, self.process_id, self.claim.queue)
 
@@ -303,7 +304,7 @@ class Run:
                 return headers
 
         # A park is decided in a task of its own, which may know nothing of the run's context variables.
-        return given() if self.told_in is None else self.told_in.copy().run(given)
+        return given() if self.told_in is None or verb != "leave" else self.told_in.copy().run(given)
 
     # -- parking
 

@@ -93,7 +93,8 @@ class Instrument:
         """A supervisor gave the work of a dead worker away."""
 
     def leaving(self) -> None:
-        """This OS process of workers is about to end, without a further word of Python: send what is kept."""
+        """This OS process of workers is about to end without a further word of Python, or, in the child of an isolated
+        tool, after a call, may do so from now on. What is kept has to be sent."""
 
     def blocked(self, blocked: BlockedSeen, /) -> None:
         """A body has kept the event loop of its worker for a second; told once for each such time, in a thread of its

@@ -19,7 +19,7 @@ RunOutcome = Literal[
 ]
 Outcome = Literal["completed", "failed", "stopped"]
 EndStatus = Literal["completed", "failed", "cancelled", "abandoned"]
-Verb = Literal["start", "signal", "send", "emit", "resolve", "occur", "wake", "leave"]
+Verb = Literal["start", "signal", "send", "emit", "resolve", "occur", "wake", "leave", "isolate"]
 LinkKind = Literal["run", "resumed", "entry", "retried"]
 Headers = Mapping[str, str]
 """Short texts that instruments give a sending, such as ``traceparent``; what it causes brings them along."""
@@ -88,6 +88,7 @@ class IsolatedSeen(StretchSeen):
     name: Annotated[str, "the name of the tool"]
     attempt: Annotated[int, "which try this is, from 1"]
     idempotency_key: Annotated[str, "the key that all tries of the call share"]
+    headers: Annotated[Headers | None, "what instruments gave it in the worker"] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ class SendingSeen(StretchSeen):
     verb: Annotated[
         Verb,
         "what is done. *wake*: a run ends or writes an event, which may wake a session; *leave*: a run lets its"
-        " process go, and a later one goes on. Both send nothing of their own",
+        " process go, and a later one goes on; *isolate*: a tool's code goes on in a child process. These three send"
+        " nothing of their own",
     ]
     target: Annotated[str, "the process, session, wait or occurrence it goes to; empty of starts that are several"]
     queue: Annotated[str | None, "of a start: RQ's name of the queue"] = None
