@@ -63,8 +63,8 @@ KINDS = ["wakeline worker", "rq worker", "rq worker -w"]
 
 
 def story(site: Site, kind: str, server: PrivateServer, instrument: str | None, last: str = "") -> list[dict[str, Any]]:
-    """An order to its end and a turn, by a worker of this kind; what its instrument has written. ``last``: the span that
-    is exported before the worker is told to leave."""
+    """An order to its end and a turn, by a worker of this kind: what its instrument has written. ``last`` is the span
+    that is exported before the worker is told to leave."""
     environment = os.environ | ({} if instrument is None else {"WAKELINE_INSTRUMENT": instrument})
     handle = site.app.start(site.bodies.order, 5)
     handle.signal("go", 9)
