@@ -238,7 +238,7 @@ class Mortal(AsyncStore):
         return await super().execute(call)
 
 
-def work_until_dead(world: World, release: App, owner: str, dies_at: int, after: bool) -> bool:
+def work_until_dead(world: World, release: App, owner: str, dies_at: int, after: bool, hold_ms: int = 0) -> bool:
     """A worker takes the process and runs it, and dies at that write. Whether it did."""
 
     async def main() -> bool:
@@ -249,7 +249,7 @@ def work_until_dead(world: World, release: App, owner: str, dies_at: int, after:
         store = Mortal(world.backend, world.store.address).may_die(dies_at, after)
         threads = ThreadPoolExecutor(2)
         try:
-            runner = Runner(store, release.registry, Host(), clock=world.clock, threads=threads)
+            runner = Runner(store, release.registry, Host(hold_ms), clock=world.clock, threads=threads)
             runs = asyncio.gather(*(runner.run(claim) for claim in claims))
             death = asyncio.ensure_future(store.dead.wait())
             done, _ = await asyncio.wait([runs, death], return_when=asyncio.FIRST_COMPLETED, timeout=LONGEST_RUN_S)
@@ -300,9 +300,7 @@ def test_a_deterministic_body_is_never_another_one(
 ) -> None:
     ended: list[str] = []
 
-    @settings(
-        max_examples=50, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=50, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(tree=bodies(*LEAVES), deaths=st.lists(st.tuples(st.integers(1, 14), st.booleans()), max_size=6))
     def check(tree: Tree, deaths: list[tuple[int, bool]]) -> None:
         caplog.clear()
@@ -326,9 +324,7 @@ def test_a_body_of_real_time_ends_or_is_a_misfit_that_is_named_and_never_stands_
 ) -> None:
     ended: Counter[str] = Counter()
 
-    @settings(
-        max_examples=50, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=50, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(
         tree=bodies(*LEAVES, *REAL_TIME, *REAL_TIME),
         deaths=st.lists(st.tuples(st.integers(1, 14), st.booleans()), max_size=6),

@@ -153,8 +153,8 @@ def test_race_23_owner_bound_work_that_outlasts_a_shutdown_is_abandoned_and_neve
 @fails_without(
     "a hand-back is no failed attempt",
     "wakeline.run.commits:commit",
-    "ends.release(run.fence, consumed=run.journal.take_unwritten())",
-    "ends.release(run.fence, consumed=run.journal.take_unwritten(), attempt=True)",
+    "ends.release(run.fence, consumed=run.journal.unwritten.take())",
+    "ends.release(run.fence, consumed=run.journal.unwritten.take(), attempt=True)",
     raises=ProcessAbandoned,
 )
 def test_race_23_a_body_whose_thread_sleeps_on_is_handed_to_the_next_worker(site: Site) -> None:

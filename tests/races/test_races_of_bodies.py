@@ -111,7 +111,7 @@ def test_race_10_a_wait_left_open_by_the_last_generation_swallows_no_signal(worl
 @fails_without(
     "what a generation consumed is closed with it, not given up",
     "wakeline.run.commits:_continue",
-    ", run.journal.take_unwritten()",
+    ", run.journal.unwritten.take()",
 )
 def test_race_10_a_signal_one_generation_consumed_does_not_come_again_in_the_next(world: World, app: App) -> None:
     got: list[str] = []

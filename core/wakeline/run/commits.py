@@ -43,7 +43,7 @@ async def commit(run: Run, outcome: Outcome, misfits: Misfits) -> str:
             case Unfit(kind, error):
                 return await misfits.hand_back(run.claim, kind, error, acted=run.journal.has_acted)
             case HandedBack():
-                leaving = _left(run, ends.release(run.fence, consumed=run.journal.take_unwritten()))
+                leaving = _left(run, ends.release(run.fence, consumed=run.journal.unwritten.take()))
                 return await run.store.execute(leaving)
             case Swallowed():
                 return await _fail_swallowed(run)
@@ -87,7 +87,7 @@ async def _end(run: Run, ended: Ended) -> str:
         ended.text,
         fence=run.fence,
         text=text,
-        consumed=run.journal.take_unwritten(),
+        consumed=run.journal.unwritten.take(),
         turn=ended.commit,
         about=ended.about,
     )
@@ -133,7 +133,7 @@ async def _continue(run: Run, next_one: NextGeneration) -> str:
         del asked[:AT_ONCE]
     while True:
         continuing = ends.continue_as_new(
-            run.fence, payload, run.journal.take_unwritten(), version=next_one.version, asked=asked
+            run.fence, payload, run.journal.unwritten.take(), version=next_one.version, asked=asked
         )
         answer = await run.store.execute(_left(run, continuing))
         if isinstance(answer, int):

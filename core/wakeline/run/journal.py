@@ -16,7 +16,7 @@ from wakeline.effects.envelope import Envelope
 from wakeline.effects.journal import JournalRow
 from wakeline.errors import LeaseLost, ReplayMismatch, Stopped, StoreError, WakelineError
 from wakeline.processes.misfit import MisfitKind
-from wakeline.run.asides import GONE, Asides, inside_effect
+from wakeline.run.asides import Asides, inside_effect
 from wakeline.run.fitting import Fitting, being_handled
 from wakeline.run.guards import UNGUARDED, AskingGuard, GivingUpGuard, MarkGuard, ReadingGuard
 from wakeline.run.life import Life
@@ -24,6 +24,7 @@ from wakeline.run.numbering import Numbering
 from wakeline.run.replay import Replay
 from wakeline.run.setbacks import failed_attempt
 from wakeline.run.tries import told
+from wakeline.run.unwritten import Unwritten
 from wakeline.shown import logger
 from wakeline.store import journal
 from wakeline.store.approvals import Ask
@@ -70,7 +71,7 @@ class Journal:
         self._numbers = Numbering()
         self.side_by_side = 0
         """The number of batches under way. During a batch a blocking body too may have several calls to issue."""
-        self._unwritten: list[Row] = []
+        self.unwritten = Unwritten()
         self._room: asyncio.Semaphore | None = None
         """For verbs that write their rows themselves. Each has its text in memory, so thousands at once need much of
         it."""
@@ -287,6 +288,8 @@ class Journal:
                 self.has_acted = True
                 row_of(outcome)
                 return outcome
+            if self.unwritten.given_up:
+                await self._write_given_up()
             if self.instruments.points:
                 self.instruments.point(Phase.effect_before_run, self._process_id)
             with inside_effect(name):
@@ -321,13 +324,20 @@ class Journal:
     def _gave_up(self, key: str, after_ms: int) -> None:
         life = self._life
         if life.is_running and not life.stopping and not self.asides.is_over and not self.replay.was_given_up(key):
-            self.note(Row(GONE + key, str(after_ms)))
+            self.unwritten.give_up(key, after_ms)
+
+    async def _write_given_up(self) -> None:
+        """Called before code acts that may follow from it. If the worker died in that code, a body that knew nothing of
+        what it gave up could get its outcome now, and act on that too."""
+        rows = self.unwritten.take_with_given_up()
+        await self._store.execute(journal.record(self._claim.fence, rows))
+        self.unwritten.are_written(rows)
 
     # -- writing
 
     def note(self, row: Row) -> None:
         """Keeps a row, which travels with the run's next write."""
-        self._unwritten.append(row)
+        self.unwritten.note(row)
 
     def remember(self, key: str, kind: str, name: str, value: Any) -> None:
         """Records a value with the run's next write (``patched``, a race's winner), without a round trip."""
@@ -364,32 +374,24 @@ class Journal:
 
     async def record(self, row: Row, asks: Sequence[Ask] = ()) -> None:
         """Writes a row, and the earlier unwritten ones; ``asks`` as in `runs.record`."""
-        rows = [*self.take_unwritten(), row]
+        rows = [*self.unwritten.take(), row]
         await self._store.execute(journal.record(self._claim.fence, rows, asks))
+        if self.unwritten.given_up:
+            self.unwritten.are_written(rows)
         self.has_acted = True
         if self.instruments.points:
             self.instruments.point(Phase.effect_recorded, self._process_id)
 
-    def take_unwritten(self) -> list[Row]:
-        """Takes the unwritten rows; the caller writes them."""
-        rows, self._unwritten = self._unwritten, []
-        return rows
-
-    def put_back(self, rows: Sequence[Row]) -> None:
-        """Puts rows back whose write was refused and wrote nothing: they travel with the next one."""
-        self._unwritten = [*rows, *self._unwritten]
-
     def effect_of(self, row: Row | None) -> Effect:
         """The fence, the row and the unwritten rows, for a store verb that writes them too."""
-        return Effect(self._claim.fence, row, self.take_unwritten())
+        return Effect(self._claim.fence, row, self.unwritten.take())
 
     async def write_ahead(self) -> None:
         """Writes rows before the verb that would carry them if they are more than one script may touch."""
         try:
-            while len(self._unwritten) > AT_ONCE:
-                rows = self._unwritten[:AT_ONCE]
+            while len(self.unwritten) > AT_ONCE:
+                rows = self.unwritten.first(AT_ONCE)
                 await self._store.execute(journal.record(self._claim.fence, rows))
-                written = {row.key for row in rows}
-                self._unwritten = [row for row in self._unwritten if row.key not in written]
+                self.unwritten.drop(rows)
         except LeaseLost:
             raise self._life.lost() from None

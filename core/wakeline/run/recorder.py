@@ -25,7 +25,7 @@ class OfRun:
 
     def refused(self, effect: Effect) -> None:
         """What the run had not written yet travels with its next write."""
-        self._journal.put_back(effect.consumed)
+        self._journal.unwritten.put_back(effect.consumed)
 
 
 class OfATool:

@@ -129,10 +129,10 @@ class Replay:
             await self._turn_of(key)
             return row
         gone_s = self._left.gone_s(key)
+        if gone_s:
+            await self._again(_Held(self._left.was_open(slot), gone_s))
         if (row is None or gone_s) and self._left.holds(envelope):
             await self._hold(envelope, _Held(self._left.was_open(slot), gone_s), alone)
-        if slot and gone_s and row is None:
-            await self._again(_Held(False, gone_s))
         return row
 
     def was_given_up(self, key: str) -> bool:
@@ -140,8 +140,9 @@ class Replay:
         return self._left.gone_s(key) > 0
 
     async def _again(self, held: _Held) -> None:
-        """Gives the body the time to give this wait up again. If the wait were opened at once, the process could park
-        on it. What made the body give it up, such as its own timeout, is not stored.
+        """Gives the body the time to give this up again. An effect would act once more, its outcome would lead the body
+        elsewhere, and on a wait the process could park. What made the body give it up, such as its own timeout, is not
+        stored. Nothing else ends this time: that another effect beside was given up says nothing of this one.
         """
         self._held.append(held)
         try:

@@ -341,7 +341,7 @@ class Run:
             return
         if self.instruments.points:
             self.instruments.point(Phase.parking, self.claim.process_id)
-        unwritten, waits = self.journal.take_unwritten(), self.waits.open
+        unwritten, waits = self.journal.unwritten.take(), self.waits.open
         try:
             seen = self.seen is not None
             parking = park(self.fence, waits.unmet_groups, waits.shown, unwritten, early=waits.early, seen=seen)
@@ -358,7 +358,7 @@ class Run:
                 self._park_again_s,
                 error,
             )
-            self.journal.put_back(unwritten)
+            self.journal.unwritten.put_back(unwritten)
             self._begin_hold(self._park_again_s)
             self._park_again_s = min(self._park_again_s * 2, PARK_AGAIN_MOST_S)
             return

@@ -248,7 +248,7 @@ class Waits:
                 part = [c.wire(groups[c.slot]) for c in calls[start : start + AT_ONCE] if c.slot in self.open]
                 if not part:
                     continue
-                found = await self._store.execute(open_waits(self._claim.fence, part, self._journal.take_unwritten()))
+                found = await self._store.execute(open_waits(self._claim.fence, part, self._journal.unwritten.take()))
                 for wait, opened in zip(part, found, strict=True):
                     due_ms = self.open.told(wait, opened)
                     if due_ms is not None:
@@ -270,7 +270,7 @@ class Waits:
             try:
                 for start in range(0, len(ids), AT_ONCE):
                     part = ids[start : start + AT_ONCE]
-                    await self._store.execute(close_waits(self._claim.fence, part, self._journal.take_unwritten()))
+                    await self._store.execute(close_waits(self._claim.fence, part, self._journal.unwritten.take()))
             except LeaseLost:
                 self._life.lost()
             finally:

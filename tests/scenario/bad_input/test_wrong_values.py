@@ -124,7 +124,7 @@ VERBS: dict[str, Row] = {
 }
 WAITS = {"handle.result": FOREVER, "session.ask": FOREVER}
 WITHOUT_VALUES = {
-    "app": {"fleet", "doctor", "close", "connect", "run", "new_async_store", "using"},
+    "app": {"fleet", "metrics", "doctor", "close", "connect", "run", "new_async_store", "using"},
     "handle": {"status", "view", "retry"},
     "external": {"status", "view", "retry", "result", "signal", "cancel", "retarget", "effects", "events"},
     "session": {"create", "delete", "inspect", "skip", "graph", "frames", "state", "turn"},
