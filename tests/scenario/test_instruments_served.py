@@ -453,3 +453,15 @@ def test_takes_and_ticks_are_told(alone: App) -> None:
     assert (sum(take.taken for take in takes), takes[0].asked >= 3, takes[0].owner[:2]) == (3, True, "o_")
     asyncio.run(Ticker(alone, alone.new_async_store(), by="clock test").tick())
     assert seen.all("ticked")[-1].seconds > 0
+
+
+def test_an_instrument_that_is_added_while_a_worker_runs_is_told_of_the_next_run(alone: App) -> None:
+    @alone.engine
+    async def nothing(ctx: AsyncCtx) -> None: ...
+
+    with served(alone):
+        alone.start(nothing).result(timeout=20)
+        seen = alone.observe(RecordingInstrument())
+        later = alone.start(nothing)
+        later.result(timeout=20)
+        until(lambda: later.id in [run.process_id for run in seen.ends("run")])

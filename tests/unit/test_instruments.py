@@ -295,6 +295,39 @@ def test_an_app_has_the_instruments_it_was_given() -> None:
     assert app.instruments.all == (first, second)
 
 
+# -- slow ones
+
+
+def test_an_instrument_that_keeps_the_work_is_counted_and_one_that_hangs_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("wakeline.telemetry.instruments.monotonic", lambda: now[0])
+
+    class Slow(Instrument):
+        def point(self, phase: Phase, process_id: str) -> None:
+            now[0] += float(process_id)
+
+        @contextmanager
+        def stretch(self, stretch: StretchSeen) -> Generator[None]:
+            now[0] += 0.5
+            yield
+            now[0] += 2.0
+
+    instruments = Instruments([Slow()])
+    for seconds in ("0.009", "0.5", "3", "3"):
+        instruments.point(Phase.tick, seconds)
+    with instruments.stretch(stretch()):
+        now[0] += 100.0
+    name = f"{Slow.__module__}.{Slow.__qualname__}"
+    assert instruments.slow == {(name, "point"): 3, (name, "stretch"): 2}, "the work itself does not count"
+    assert [record.getMessage().partition(" kept ")[2][:27] for record in caplog.records] == [
+        "the work for 3.0 s in point",
+        "the work for 2.0 s in stret",
+    ]
+    assert instruments.with_also(Instrument()).slow is instruments.slow
+
+
 # -- headers
 
 

@@ -31,6 +31,7 @@ from wakeline.run.groups import deciding
 from wakeline.run.traces import trace_of
 from wakeline.shown import Lines, logger
 from wakeline.store.calls import Program
+from wakeline.telemetry.headers import headers_of
 from wakeline.telemetry.seen import IsolatedSeen
 from wakeline.tools.outcome import is_outcome, value_of
 from wakeline.tools.tool import CurrentCall, Pending, Tool, current_call
@@ -165,8 +166,9 @@ def _seen(app: App, given: dict[str, Any]) -> AbstractContextManager[object]:
     """What instruments are told of while the code of a call runs."""
     if not app.instruments.isolations:
         return nullcontext()
+    headers = headers_of(given.get("headers"))  # a worker of the release before gives none
     return app.instruments.isolated(
-        IsolatedSeen(given["process_id"], given["tool"], given["attempt"], given["idempotency_key"], given["headers"])
+        IsolatedSeen(given["process_id"], given["tool"], given["attempt"], given["idempotency_key"], headers)
     )
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
@@ -40,6 +41,8 @@ from wakeline.telemetry.seen import (
 )
 
 log = logger("wakeline.telemetry")
+BUDGET_S, HANGS_S = 0.01, 1.0
+"""An instrument that takes longer than the first is counted, and one that takes longer than the second is logged."""
 _telling: ContextVar[bool] = ContextVar("wakeline_telling", default=False)
 """Whether an instrument is being told: what it does with Wakeline itself is not told, or it would never end."""
 
@@ -55,6 +58,9 @@ class Instruments(Instrument):
         self.all: tuple[Instrument, ...] = ()
         self.failures: Counter[tuple[str, str]] = Counter()
         """How often each instrument raised, by the name of its class and of the method."""
+        self.slow: Counter[tuple[str, str]] = Counter()
+        """How often each took longer than `BUDGET_S`, likewise. The work waits meanwhile."""
+        self._hung: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._sort()
         for one in instruments:
@@ -79,7 +85,7 @@ class Instruments(Instrument):
     def with_also(self, instrument: Instrument) -> Instruments:
         """These and one more, for a part of the work."""
         made = Instruments([*self.all, instrument])
-        made.failures, made._lock = self.failures, self._lock
+        made.failures, made.slow, made._hung, made._lock = self.failures, self.slow, self._hung, self._lock
         return made
 
     def _sort(self) -> None:
@@ -162,10 +168,12 @@ class Instruments(Instrument):
         mark = _telling.set(True)
         try:
             for one in instruments:
+                began_s = monotonic()
                 try:
                     _refuse_coroutine(getattr(one, method)(*seen))
                 except BaseException as error:  # noqa: BLE001 - what an instrument raises must not reach the work
                     self.failed(one, method, error)
+                self.took(one, method, began_s)
         finally:
             _telling.reset(mark)
 
@@ -177,12 +185,31 @@ class Instruments(Instrument):
         if is_first:
             log.warning("instruments gave headers of more than %d bytes, which are left out", headers.LONGEST)
 
+    def took(self, instrument: Instrument, method: str, began_s: float) -> None:
+        """An instrument was told, from a moment (``time.monotonic``) until now. If that was long, it is counted."""
+        seconds = monotonic() - began_s
+        if seconds < BUDGET_S:
+            return
+        what = (name_of(instrument), method)
+        with self._lock:
+            self.slow[what] += 1
+            is_first = seconds >= HANGS_S and what not in self._hung
+            if is_first:
+                self._hung.add(what)
+        if is_first:
+            log.warning(
+                "the instrument %s kept the work for %.1f s in %s. What it does has to be quick, and this is said once",
+                what[0],
+                seconds,
+                method,
+            )
+
     def failed(self, instrument: Instrument, method: str, error: BaseException) -> None:
         """What an instrument raised. Raises it again where it may reach the work: of one that breaks work on purpose,
         and a Ctrl-C, which is the user's."""
         if instrument.breaks_work or isinstance(error, KeyboardInterrupt):
             raise error
-        name = f"{type(instrument).__module__}.{type(instrument).__qualname__}"
+        name = name_of(instrument)
         with self._lock:
             self.failures[name, method] += 1
             is_first = self.failures[name, method] == 1
@@ -191,6 +218,11 @@ class Instruments(Instrument):
                 "the instrument %s raised in %s. The work goes on without it, and this is said once", name, method,
                 exc_info=error,
             )  # fmt: skip
+
+
+def name_of(instrument: Instrument) -> str:
+    """The name of its class, as failures are counted by it."""
+    return f"{type(instrument).__module__}.{type(instrument).__qualname__}"
 
 
 class _Around(AbstractContextManager[Any]):
@@ -216,6 +248,7 @@ class _Around(AbstractContextManager[Any]):
             _telling.reset(mark)
 
     def _begin(self, one: Instrument) -> None:
+        began_s = monotonic()
         try:
             around: Any = getattr(one, self._method)(self._seen)
             _refuse_coroutine(around)
@@ -225,6 +258,7 @@ class _Around(AbstractContextManager[Any]):
         else:
             self._open.append((one, around))
             self._got(one, given)
+        self._of.took(one, self._method, began_s)
 
     def _got(self, one: Instrument, given: Any) -> None:
         """What the context manager of an instrument gives."""
@@ -242,6 +276,7 @@ class _Around(AbstractContextManager[Any]):
     def _end(self) -> None:
         while self._open:
             one, around = self._open.pop()
+            began_s = monotonic()
             try:
                 # Never told of the error itself: an instrument could swallow it, or keep the frames of the body alive.
                 around.__exit__(None, None, None)
@@ -250,6 +285,7 @@ class _Around(AbstractContextManager[Any]):
                     self._of.failed(one, self._method, error)
                 finally:
                     self._end()
+            self._of.took(one, self._method, began_s)
 
 
 class _AroundSending(_Around):

@@ -67,7 +67,8 @@ app = App("timed", instrument=Longest())
   `code`.
 - **It cannot break work.** What it raises is logged once for each of its methods, and counted in
   `app.instruments.failures`. The work and the other instruments go on. A Ctrl-C alone passes. A method that blocks
-  does hold up the work that it is told of.
+  does hold up the work that it is told of: `app.instruments.slow` counts what takes longer than 10 ms, and what takes a
+  second is logged once.
 - **What it does itself with Wakeline is not told**, or it would never end.
 - **Without an instrument nothing is called and nothing is made.** The same holds for each method that no instrument
   has.
