@@ -112,6 +112,19 @@ def test_of_many_frames_the_deepest_stay_and_the_others_are_counted() -> None:
     assert (left_out + len(frames), shown.splitlines()[-1]) == (452, "ValueError: deep")
 
 
+def test_the_deepest_frames_stay_where_even_some_are_too_long() -> None:
+    own: dict[str, Any] = {}
+    text = "def down(n):\n if n % 2: up(n - 1)\n else: up(n - 1)\ndef up(n):\n if n < 1: bottom()\n down(n)\n"
+    text += "def bottom():\n raise ValueError('deep')"
+    exec(compile(text, "x" * 600, "exec"), own)
+    with pytest.raises(ValueError, match="deep") as raised:
+        own["down"](50)
+    shown = trace_of(raised.value)
+    assert 2_000 < len(shown.encode()) <= 8_192
+    frames = [line.split(", in ")[1] for line in shown.splitlines() if line.startswith("  File")]
+    assert frames[-3:] == ["down", "up", "bottom"]
+
+
 def endless() -> None:
     endless()
 
