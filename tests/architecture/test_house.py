@@ -20,6 +20,7 @@ CORE, WORKERS = ROOT / "core/wakeline", ROOT / "workers/wakeline_workers"
 MOST_LINES = 400
 LONGER = {
     "core/wakeline/errors.py": "one tree of errors, drawn in one docstring, each with its message",
+    "core/wakeline/store/hashes.py": "data: the table of every field",
     "core/wakeline/store/keys.py": "data: the table of every key",
 }
 

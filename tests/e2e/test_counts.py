@@ -175,7 +175,7 @@ def test_resolving_a_token_is_one_round_trip(app: App, monitor: Monitor) -> None
     assert monitor.sent() == ["FCALL"]
 
 
-def test_a_noop_process_alone_is_at_most_eight_round_trips_from_start_to_end(app: App, monitor: Monitor) -> None:
+def test_a_noop_process_alone_is_five_round_trips_as_its_start_hands_it_over(app: App, monitor: Monitor) -> None:
     body = nothing(app)
     with WorkerThread(app):
         app.start(body).result(timeout=10)
@@ -185,14 +185,13 @@ def test_a_noop_process_alone_is_at_most_eight_round_trips_from_start_to_end(app
             monitor.sent()
             app.start(body)
             time.sleep(0.2)
-            counts.append(monitor.sent())
-    # A tick or an idle look of the worker may fall into one of them, not into all.
-    fewest = min(counts, key=len)
-    assert fewest.count("FCALL") >= 3  # start, take and end at least: it did run
-    assert len(fewest) <= 8, fewest
+            counts.append(sorted(monitor.sent()))
+    # The start, the hint and the wait for the next one, the end and the next take, which leave in one write. A tick or
+    # an idle look of the worker may fall into one of them, not into all.
+    assert ["BLPOP", "FCALL", "FCALL", "FCALL", "LPOP"] in counts
 
 
-def test_a_start_runs_ten_commands_on_the_server_and_a_noop_fifty_eight_the_number_of_each_write_included(
+def test_a_start_runs_ten_commands_on_the_server_and_a_noop_fifty_three_the_number_of_each_write_included(
     app: App, monitor: Monitor
 ) -> None:
     body = nothing(app)
@@ -211,8 +210,8 @@ def test_a_start_runs_ten_commands_on_the_server_and_a_noop_fifty_eight_the_numb
             counts.append(monitor.sent("lua"))
     # A tick or an idle look of the worker may fall into one of them, not into all.
     fewest = min(counts, key=len)
-    assert fewest.count("HINCRBY") >= 3  # the numbers of its writes
-    assert len(fewest) <= 58, fewest
+    assert fewest.count("HINCRBY") >= 2  # the numbers of its writes
+    assert len(fewest) <= 53, fewest
 
 
 async def waited(app: App, n: int) -> None:

@@ -605,6 +605,28 @@ def test_a_take_that_is_sent_again_gives_nothing_that_is_under_a_later_claim(wor
     assert world.redis.exists(world.key("takes:o1")) == 0
 
 
+@of("takes:<owner> next")
+@pytest.mark.parametrize("how", ["hand-off", "take", "reap", "silence"])
+def test_a_worker_is_handed_one_process_while_what_it_said_of_its_next_take_holds(world: World, how: str) -> None:
+    def looks(request: str, following: str | None) -> None:
+        world.do(claims.take("o1", request, [world.ns], 9, lease_ms=LEASE_MS, following=following))
+
+    world.worker()
+    looks("r1", "r2")
+    match how:
+        case "hand-off":
+            world.start("first")
+            assert world.field("cl", "first") == "r2-1"
+        case "take":
+            looks("r2", None)
+        case "reap":
+            world.do(owners.reap("o1"))
+        case _:
+            world.pass_ms(2_501)
+    world.start()
+    assert world.status() == "queued"
+
+
 @of("beats <owner>", "leases <owner>")
 def test_what_is_known_of_an_owner_goes_with_it(world: World) -> None:
     world.worker()

@@ -160,6 +160,11 @@ RACES: dict[int, tuple[str, str]] = {
         "A crash or a failover loses what the store had answered to a run, or what it waited for and was given. The "
         "run goes on from what it has in memory.",
     ),
+    34: (
+        "The hint of a hand-off is lost, or comes late",
+        "A start or a signal claims the process for an idle worker. The hint that brings the claim is lost, or meets "
+        "the take that the worker sends at that moment.",
+    ),
 }
 
 

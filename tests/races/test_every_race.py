@@ -12,7 +12,7 @@ from tests.races import document
 from tests.races.document import modules
 from tests.races.rules import Row, Rule, RuleMoved, fails_without
 
-RACES = range(1, 34)
+RACES = range(1, 35)
 NAMED = re.compile(r"test_race_(\d\d)_\w+")
 
 

@@ -19,7 +19,7 @@ from tests.races.rules import fails_without
 @fails_without(
     "a take sent again gives the batch it gave",
     "queue_take.lua",
-    "if known.request == a.request then",
+    "if answered then",
     "if false then",
 )
 def test_race_01_a_take_whose_reply_was_lost_gives_the_same_batch(world: World) -> None:
@@ -240,3 +240,132 @@ def test_race_13_nothing_a_run_writes_counts_after_it_parked(world: World) -> No
     with pytest.raises(LeaseLost):
         world.finish("p", fence)
     assert world.status("p") == "waiting"
+
+
+# -- 34: the hint of a hand-off is lost, or comes late
+
+
+def idles(world: World, owner: str = "o1", request: str = "r1", following: str = "r2") -> tuple[claims.Claim, ...]:
+    """A take of an owner that runs nothing, and says under which id its next one will be."""
+    return world.do(claims.take(owner, request, [world.ns], 9, lease_ms=LEASE_MS, following=following)).claims
+
+
+def loses_its_hints(world: World, owner: str = "o1") -> None:
+    world.redis.delete(world.key(f"notify:{owner}"))
+
+
+@fails_without(
+    "a hand-off is the take that its owner sends next",
+    "lib/handoffs.lua",
+    "'request', one.id, ",
+)
+def test_race_34_a_worker_whose_hint_was_lost_gets_the_process_at_its_next_look(world: World) -> None:
+    world.worker("o1")
+    idles(world)
+    world.start("p")
+    loses_its_hints(world)
+    found = idles(world, request="r2", following="r3")
+    assert [(claim.process_id, claim.fence.claim_id) for claim in found] == [("p", "r2-1")]
+    assert world.status("p") == "running"
+
+
+@fails_without(
+    "a take that is sent again finds what was handed over since",
+    "queue_take.lua",
+    " or known.request == a.next",
+)
+def test_race_34_a_take_whose_reply_was_lost_before_the_hand_off_brings_it(world: World) -> None:
+    world.worker("o1")
+    idles(world)  # its reply is lost
+    world.start("p")
+    world.start("q")
+    loses_its_hints(world)
+    assert [claim.process_id for claim in idles(world)] == ["p"]
+
+
+@fails_without(
+    "what was said of the next take is over with that take",
+    "queue_take.lua",
+    "if known.next then call('HSET', last, 'next', '') end",
+)
+def test_race_34_a_worker_that_began_something_meanwhile_is_handed_nothing_under_an_old_id(world: World) -> None:
+    world.worker("o1")
+    idles(world)
+    world.redis.set(world.rq("suspended"), 1)
+    idles(world, request="r2", following="r3")
+    world.redis.delete(world.rq("suspended"))
+    world.start("p")
+    assert world.status("p") == "queued"
+
+
+@fails_without(
+    "one hand-off uses up what its owner said",
+    "lib/handoffs.lua",
+    ", 'next', ''",
+)
+def test_race_34_a_worker_is_handed_one_process_under_one_id(world: World) -> None:
+    world.worker("o1")
+    idles(world)
+    world.start("p")
+    world.start("q")
+    assert (world.field("cl", "p"), world.status("q")) == ("r2-1", "queued")
+
+
+@fails_without(
+    "a worker that was silent is handed nothing",
+    "lib/handoffs.lua",
+    "silent > handoffs.FRESH",
+    "false",
+)
+def test_race_34_a_worker_that_does_not_look_any_more_is_handed_nothing(world: World) -> None:
+    world.worker("o1")
+    idles(world)
+    world.pass_ms(2_501)
+    world.start("p")
+    assert world.status("p") == "queued"
+
+
+@fails_without(
+    "what was handed over under the id of the next take is on its way",
+    "owner_beat.lua",
+    " or named[string.match(held, '^(.*)%-%d+$')]",
+)
+def test_race_34_beats_that_name_the_next_take_leave_the_process_with_its_worker(world: World) -> None:
+    world.worker("o1")
+    idles(world)
+    world.start("p")
+    loses_its_hints(world)
+    for _ in range(5):
+        assert world.beat("o1", running=["r2"]) == owners.Beaten(True)
+    found = idles(world, request="r2", following="r3")
+    assert ([claim.process_id for claim in found], world.field("ls", "p")) == (["p"], None)
+
+
+@fails_without(
+    "a process is handed over as it is when the script ends",
+    "lib/handoffs.lua",
+    "if p.st ~= 'queued' or p.ep ~= one.epoch then return true end",
+)
+def test_race_34_what_ends_in_the_script_that_would_hand_it_over_is_handed_to_nobody(world: World) -> None:
+    world.parked("p", "o2", wait("w1", "t:", due_ms=world.now() + 400), deadline_ms=500)
+    world.worker("o1")
+    idles(world)
+    world.pass_ms(500)
+    world.tick()
+    assert (world.status("p"), world.redis.smembers(world.key("owned:o1"))) == ("failed", set())
+
+
+@fails_without(
+    "no process is handed over past one that waits",
+    "lib/handoffs.lua",
+    "call('EXISTS', unpack(lists)) > 0",
+    "false",
+)
+def test_race_34_what_waits_is_taken_before_what_comes(world: World) -> None:
+    world.worker("o1")
+    idles(world)
+    world.redis.srem(world.key(f"idle:{world.ns}"), "o1")
+    world.start("first")
+    world.redis.sadd(world.key(f"idle:{world.ns}"), "o1")
+    world.start("second")
+    assert [claim.process_id for claim in idles(world, request="r2", following="r3")] == ["first", "second"]

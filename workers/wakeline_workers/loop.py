@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from secrets import token_hex
 from typing import Any
 
 from wakeline.app import App
@@ -21,13 +20,10 @@ from wakeline.logs import log_failure
 from wakeline.names import new_owner_id
 from wakeline.releases import Declared
 from wakeline.run.boundary import contain_exits
-from wakeline.run.host import RunState
-from wakeline.run.run import Run
 from wakeline.runner import Runner
 from wakeline.shown import logger
 from wakeline.store import declarations, owners
 from wakeline.store.claims import Claim, take
-from wakeline.store.codes import Hint, HintVerb, hint_of
 from wakeline.store.watching import end_all
 from wakeline.telemetry.phases import Phase
 from wakeline.telemetry.seen import TakenSeen
@@ -36,9 +32,11 @@ from wakeline.verbs import triggers
 from wakeline_workers.apart import Apart
 from wakeline_workers.clock import TICK_MS, Ticker
 from wakeline_workers.counted import Counted
+from wakeline_workers.hearing import Hearing
 from wakeline_workers.isolation import IsolatedClaims, isolation_of
 from wakeline_workers.losses import Losses
 from wakeline_workers.said import NOT_DECLARED, OTHER_CODE
+from wakeline_workers.takes import Takes
 from wakeline_workers.watchdog import Watchdog
 
 log = logger("wakeline.worker")
@@ -101,7 +99,8 @@ class WorkerLoop:
         self._at_once = asyncio.Event()
         self._rung = asyncio.Event()
         self._agents = {name: agent.policy for name, agent in app.registry.agents.items()}
-        self._request: tuple[str, int] | None = None
+        self._takes = Takes()
+        self._hearing = Hearing(self._runner, ring=self._rung.set, timer=self.timer, begin=self._begin_handed)
         self._closed = False
         self._proven = False
         """Whether the store knows that this release is proven."""
@@ -142,13 +141,11 @@ class WorkerLoop:
 
     @property
     def running(self) -> list[str]:
-        """What a beat names: the claims of this worker, from their take until their end is written. A take whose reply
-        is on its way is named too, because it may bring more. Safe to read from another thread.
+        """What a beat names: the claims of this worker, from their take until their end is written, and the takes that
+        may bring more. Safe to read from another thread.
         """
-        # Read before the claims that it brings: one that arrives in between is in one of the two.
-        request = self._request
-        claims = list(self._tasks.values())
-        return claims if request is None else [*claims, request[0]]
+        takes = self._takes.named  # read before the claims that they bring: one that arrives is in one of the two
+        return [*list(self._tasks.values()), *takes]
 
     def stop(self) -> None:
         """Stops taking; running work parks, ends or is handed back. Called on the loop."""
@@ -244,6 +241,7 @@ class WorkerLoop:
             declared=declared,
             codes=self.app.registry.codes,
             build=build_of(self.app.registry),
+            turns=self._agents,
         )
         heard = await self.store.execute(introduction)
         if heard.release != settings.release:
@@ -261,8 +259,8 @@ class WorkerLoop:
             await self.store.execute(declarations.written(declared))
 
     async def _take(self) -> bool:
-        # The same request id until its reply was seen: a lost reply is asked for again, and nothing is taken twice.
-        request, n = self._request = self._request or (token_hex(8), self.free)
+        # The same ids until the reply was seen: a lost reply is asked for again, and nothing is taken twice.
+        (request, following), n = self._takes.begin(), self.free
         settings, proven = self.app.settings, self._runner.proven and not self._proven
         taking = take(
             self.owner,
@@ -276,6 +274,7 @@ class WorkerLoop:
             cleared=self._apart.are_all(self._tasks.values()),
             isolates=self._isolated.free,
             seen=self.store.instruments.see_runs,
+            following=following if self._may_be_handed else None,
         )
         if self.store.instruments.points:
             self.store.instruments.point(Phase.taking, "")
@@ -287,10 +286,25 @@ class WorkerLoop:
         self._proven = self._proven or proven
         if taken.reaped:
             self.lose()
-        for claim in taken.claims:
-            self._start(claim)
-        self._request = None
+        self._begin(taken.claims)
         return taken.more or len(taken.claims) == n
+
+    @property
+    def _may_be_handed(self) -> bool:
+        """Whether the store may claim a process for it: it runs no body, so none keeps it from beginning at once."""
+        return not self._burst and len(self._tasks) == len(self._leaving)
+
+    def _begin(self, claims: Sequence[Claim]) -> None:
+        """Begins what a take brought."""
+        for claim in filter(self._takes.is_news, claims):
+            self._start(claim)
+        self._takes.answered(claims)
+
+    def _begin_handed(self, claim: Claim) -> None:
+        """Begins what a hand-off brought. What comes while it drains is handed back at once (`Runner.stop`)."""
+        if not self.reaped and self._takes.is_news(claim):
+            self._start(claim)
+            self._takes.handed(claim)
 
     def _start(self, claim: Claim) -> None:
         task = asyncio.create_task(self._runner.run(claim), name=claim.process_id)
@@ -332,27 +346,7 @@ class WorkerLoop:
     async def _listen(self) -> None:
         # Until closed: a client that swallows a cancellation in its blocking read must not hang the shutdown.
         while not self._closed:
-            await self.store.hints(self.owner, TICK_MS, self._heed)
-
-    def _heed(self, message: str) -> None:
-        hint = hint_of(message)
-        if hint.verb == HintVerb.BELL:
-            self._rung.set()
-        elif hint.due_ms is not None:
-            self.timer(hint.due_ms)
-        elif (run := self._listener(hint)) is None:
-            pass
-        elif hint.verb == HintVerb.LOST:
-            run.life.end(RunState.LOST)
-        elif hint.resolution is None or not run.waits.hinted(hint.slot, hint.claim_id or "", hint.resolution):
-            run.life.spawn(run.waits.look())  # of a cancel, too: the look brings its reason
-
-    def _listener(self, hint: Hint) -> Run | None:
-        """The run that a hint is for. A hint that names no claim is good for any run of its process."""
-        if hint.claim_id is not None:
-            return self._runner.runs.get(hint.claim_id)
-        of_it = (run for run in self._runner.runs.values() if run.claim.process_id == hint.process_id)
-        return next((run for run in of_it if run.life.state is RunState.RUNNING), None)
+            await self.store.hints(self.owner, TICK_MS, self._hearing.heed)
 
     def _look_at_waits(self) -> None:
         """A hint may be lost, so open waits are looked at again at intervals."""
@@ -392,6 +386,8 @@ class WorkerLoop:
     async def _hear_no_bells(self) -> None:
         # A bell that no worker hears costs a second; what is handed back at the end rings again.
         with suppress(StoreError):
-            await self.store.execute(
-                take(self.owner, token_hex(8), self.queues, 0, lease_ms=self.app.settings.lease_ms)
+            request, _ = self._takes.begin()
+            taken = await self.store.execute(
+                take(self.owner, request, self.queues, 0, lease_ms=self.app.settings.lease_ms)
             )
+            self._begin(taken.claims)  # which hands back at once what was handed to it meanwhile

@@ -204,6 +204,20 @@ def made_whole(blobs: Blobs, claim: Claim) -> Program[Claim]:
     return replace(claim_of(whole), heard_ns=claim.heard_ns, held=None)
 
 
+def handed_claim(text: str) -> Claim | None:
+    """The claim that the hint of a hand-off brings (JSON). None if it cannot be read; then the next take brings it."""
+    try:
+        row: Any = from_json(text)
+        # Lua writes an empty list as {}.
+        row[5:7] = [one or [] for one in row[5:7]]
+        if len(row) > 8:
+            row[8][2] = row[8][2] or []
+    except (InvalidPayload, TypeError, IndexError, KeyError) as error:
+        log.error("a process was handed over and its claim cannot be read (%s); the next take asks for it", error)
+        return None
+    return next(iter(claims_of([row])), None)
+
+
 @fixed
 class Taken:
     """The batch of a take. ``more``: the queues may hold more. ``reaped``: the owner must take a new id."""
@@ -235,6 +249,7 @@ def take(
     cleared: bool = False,
     isolates: FreeIsolates | None = None,
     seen: bool = False,
+    following: str | None = None,
 ) -> Call[Taken]:
     """Take and claim up to ``n``; the same ``request`` gives the same batch. A turn of one of ``agents`` brings its
     batch.
@@ -244,6 +259,8 @@ def take(
     that marks its release as proven. ``cleared``: all that it runs was lost twice, and has outlived its moment
     (`Claim.moment_ms`). ``isolates``: of calls that run in children it brings no more than there are free ones; None
     if the owner has no children. ``seen``: instruments see its runs, so a claim says since when it could be taken.
+    ``following``: the request of the take after this one, of an owner that runs nothing; it may be handed one process
+    under that request then (`handed_claim`), and a take under it brings that again.
     """
     args: dict[str, Any] = {
         "owner": owner,
@@ -253,7 +270,7 @@ def take(
         "lease_ms": lease_ms,
         "idle": idle or None,
     }
-    args |= {"release": release, "proven": proven or None, "cleared": cleared or None}
+    args |= {"release": release, "proven": proven or None, "cleared": cleared or None, "next": following}
     args["seen"] = seen or None
     if isolates is not None:
         args |= {"isolates": isolates.number, "isolated": f" {' '.join(isolates.codes)} "}

@@ -31,6 +31,7 @@ class HintVerb(StrEnum):
     SLOT = "slot"
     CANCEL = "cancel"
     LOST = "lost"
+    CLAIM = "claim"
 
 
 HINTS = (
@@ -39,6 +40,7 @@ HINTS = (
     CodeRow(HintVerb.SLOT, "slot", "a wait of a run is resolved: `slot <key id> <claim> <resolution> <pid>`"),
     CodeRow(HintVerb.CANCEL, "cancel", "a run is asked to end: `cancel <claim> <pid>`"),
     CodeRow(HintVerb.LOST, "lost", "a run has lost its process: `lost <claim> <pid>`"),
+    CodeRow(HintVerb.CLAIM, "claim", "a process was claimed for the worker: `claim <the claim, as a take brings it>`"),
 )
 """Items of ``notify:<owner>``. The release before named no claim, and no resolution where that was long."""
 
@@ -88,10 +90,17 @@ class Hint:
     process_id: str = ""
     resolution: str | None = None
     """The resolution (JSON) of the slot, where the hint brings it."""
+    claim: str = ""
+    """The claim (JSON), where the hint brings one."""
+
+
+CLAIM_HEAD = f"{HintVerb.CLAIM} "
 
 
 def hint_of(message: str) -> Hint:
     """Reads a hint; one with a verb of a later release is about a run, as all that name one are."""
+    if message.startswith(CLAIM_HEAD):
+        return Hint(HintVerb.CLAIM, claim=message[len(CLAIM_HEAD) :])
     verb, *words = message.split(" ")
     if verb == HintVerb.BELL or not words:
         return Hint(verb)

@@ -279,6 +279,15 @@ HASHES: tuple[Fields, ...] = (
         (
             Field("request", "request", "id of its last take", "id"),
             Field("pids", "batch", "what that take claimed, in order", "words"),
+            Field(
+                "next",
+                "next",
+                "an owner that runs nothing: the id of its next take, since when, whether instruments see its runs, the"
+                " release of its code; empty: it is"
+                " handed nothing",
+                "words",
+            ),
+            Field("turns", "turns", "what its code says of turns, by agent: `[most entries, policy]`", "JSON"),
             Field("lacks", "lacks", "code of others, which it leaves aside", "words"),
             Field("able", "able", "it looks for what others left aside", "flag"),
             Field("crowded", "crowded", "code of calls that it left, as it had no free child for them", "words"),

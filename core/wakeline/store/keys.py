@@ -383,7 +383,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily(
         "takes:<owner>",
         "hash",
-        "its last take: request id and batch; what it leaves aside, whether it looks there; its route",
+        "its last take: request id and batch; its next one; what it leaves aside, whether it looks there; its route",
         "owner",
         "reap",
     ),

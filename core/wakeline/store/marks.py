@@ -121,6 +121,11 @@ MARKS: tuple[Mark, ...] = (
         "its next take, reap; a resend gives what is still under the claims of that take",
     ),
     Mark(
+        "takes:<owner> next",
+        "the owner runs nothing, and may be handed one process, as by the take of that id",
+        "the hand-off, its next take, reap; 2.5 s without a take",
+    ),
+    Mark(
         "beats <owner>",
         "its last beat that was answered; one that is sent again counts nothing twice",
         "the next beat, reap",

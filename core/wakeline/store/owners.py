@@ -12,7 +12,9 @@ from typing import Any
 from wakeline.errors import AgentConflict
 from wakeline.processes.misfit import PATIENCE_MS
 from wakeline.releases import Declared
+from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.store.calls import Call, Reply, moment
+from wakeline.values import to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ def register_owner(
     patient: bool = False,
     codes: Sequence[str] | None = None,
     build: str | None = None,
+    turns: Mapping[str, AdmissionPolicy] | None = None,
 ) -> Call[Introduced]:
     """Registers a starting worker. ``agents`` says what their turns take (`AdmissionPolicy.wire`), and ``limits`` what
     limits there are (`Limit.wire`, empty for none). ``release`` is that of its code, and ``codes`` are what it can run
@@ -49,8 +52,8 @@ def register_owner(
 
     Agents and limits come into force with the release. ``declared`` is all that it declares; without it that is made of
     the other arguments. ``patient``: it is the job of a stock worker. ``build`` (`build_of`) tells its code from other
-    code whose release has the same name. Raises `AgentConflict` if a live worker of another ``app`` runs one of the
-    agents.
+    code whose release has the same name. ``turns`` says what the turns of its agents take, if turns may be handed to
+    it. Raises `AgentConflict` if a live worker of another ``app`` runs one of the agents.
     """
     if declared is None and (agents or limits):
         declared = Declared(app or "-", release, limits or {}, agents or {})
@@ -65,6 +68,8 @@ def register_owner(
     if declared is not None:
         args |= {"declares": declared.id, "agents": dict(declared.agents), "limits": dict(declared.limits)}
     args |= {"codes": list(codes) if codes else None, "build": build if release else None}
+    if turns:
+        args["turns"] = to_json({name: [policy.max_entries, policy.wire()] for name, policy in turns.items()})
 
     def decode(reply: Reply) -> Introduced:
         if reply[0] == "conflict":

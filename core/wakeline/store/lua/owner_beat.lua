@@ -1,5 +1,5 @@
 -- Purpose: a supervisor's heartbeat: the owner lives, and this is what it runs.
--- Include: base times doorbell rq process reap
+-- Include: base metrics times doorbell rq process reap
 -- ARGV: owner, lease_ms, running (ids of its claims, and of a take whose reply is on its way; absent when nothing new
 --       was heard from the worker), rq_ttl_s, n? (which beat this is; the last one that was answered is n - 1),
 --       patience_ms (as in owner_reap.lua)
@@ -43,7 +43,7 @@ if a.running and not (a.n and last >= a.n) then
       end
     end
   end
-  count_losses(#back, 'owner_lost')
+  metrics.lose(#back, 'owner_lost')
   call('DEL', missed)
   for _, held in ipairs(still) do call('HSET', missed, held, '1') end
   if #still > 0 then call('PEXPIRE', missed, int(a.lease_ms * 10)) end

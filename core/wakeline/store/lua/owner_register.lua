@@ -3,7 +3,8 @@
 -- ARGV: owner, lease_ms, queues, limits? {name: JSON, '' for none}, agents? {name: what its turns take, '' for the
 --       defaults}, app? (its name), release? (of its code), declares? (the release, and what tells its declarations),
 --       patient? (a stock worker's job, which runs no agent of its own for long) codes? [what it can run]*, build?
---       (what tells its code from other code of a release of its name)
+--       (what tells its code from other code of a release of its name), turns? (JSON {agent: [max, policy]}: what a
+--       take says of them, for turns that are handed to it)
 -- Reply: {'registered', now, when it was ticked last or '', declares ('1': its declarations are in force), unwritten
 --        ('1': not its schedules), what its release goes by or ''} | {'conflict', agent, app} (a live worker of another
 --        app runs that agent)
@@ -34,6 +35,7 @@ for i, queue in ipairs(a.queues) do
   call('SADD', ns .. 'listens:' .. a.owner, a.queues[i])
 end
 routes.join(a.owner, a.queues)
+if a.turns then call('HSET', ns .. 'takes:' .. a.owner, 'turns', a.turns) end
 local declares = a.declares and declarations.serve_release(a.owner, a.app or '-', a.declares, a.patient)
 local unwritten = declares and call('HEXISTS', ns .. 'inforce', (a.app or '-') .. ':p') == 1
 if declares and (unwritten or not a.patient) then declarations.write(a.limits, a.agents) end

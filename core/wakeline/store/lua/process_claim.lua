@@ -13,5 +13,5 @@ if p.st == 'running' and p.ow == a.owner and p.cl == a.claim_id then
 end
 if p.st ~= 'queued' or p.ep ~= a.epoch then return { 'stale' } end
 if kept_back(a.pid, p) then return { 'stale' } end
-claim(a.pid, p, a.owner, a.claim_id)
+claim(a.pid, p, a.owner, a.claim_id, a.release, a.seen)
 return { 'claimed', (claimed(a.pid, p, REPLY_BYTES)) }

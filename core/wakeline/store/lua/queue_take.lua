@@ -6,7 +6,8 @@
 --       claimed turn of one of them brings its batch, fixed in the same step), release? (of the code that will run
 --       them), proven? (a run of this owner has ended or parked: told once), cleared? (it runs only what was lost
 --       twice, for longer than it lasted when it was lost), isolates? (how many free children it has), isolated? (the
---       code that runs in them), seen? (instruments see its runs)
+--       code that runs in them), seen? (instruments see its runs), next? (the id of the take after this one: the owner
+--       runs nothing, and may be handed one process under that id)
 -- Reply: {'taken', [claim]*, more ('1' while the queues may hold more)} | {'reaped'} (take a new owner id)
 -- Errors: a foreign job (its id is no doorbell's) goes to RQ's failed registry; it is not ours to run. A doorbell of
 --         nothing that is known is thrown away. What may be another app's, or a later release's, goes back to the end
@@ -31,16 +32,21 @@ local function reply(pid, p)
   taken[#taken + 1] = row
 end
 
--- A resend (its reply was lost) gets the same batch: race 1.
-local known = fields(last, 'request', 'lacks', 'able', 'route', 'crowded')
+local known = fields(last, 'request', 'lacks', 'able', 'route', 'crowded', 'next')
 local single = queue_of(a.queue)
-if known.request == a.request then
+local place = single or known.route
+
+-- A resend (its reply was lost) gets the same batch: race 1. So does the first take under an id under which a process
+-- was handed to it meanwhile, and a resend of the take before.
+local answered = known.request and (known.request == a.request or known.request == a.next) and known.request
+if answered then
+  if a.n == 0 and place then call('SREM', ns .. 'idle:' .. place, a.owner) end
   local i = 0
   for pid in string.gmatch(call('HGET', last, 'pids') or '', '[^ ]+') do
     pid = unword(pid)
     local p = load_whole(pid)
     i = i + 1
-    if p.st == 'running' and p.cl == a.request .. '-' .. i then reply(pid, p) end
+    if p.st == 'running' and p.cl == answered .. '-' .. i then reply(pid, p) end
   end
   return { 'taken', taken, '0' }
 end
@@ -57,6 +63,7 @@ end
 local is_halted = a.n > 0 and call('EXISTS', rq .. ':suspended', ns .. 'paused') > 0
 if is_halted and call('EXISTS', rq .. ':suspended') == 1 then
   unasked = true
+  if known.next then call('HSET', last, 'next', '') end
   return { 'taken', {}, '0' }
 end
 
@@ -144,7 +151,7 @@ local function take_aside()
           kept = kept + 1
         else
           local bell = doorbell.write_job(pid, p.ep, p.q, true)
-          claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), bell, routes.bell_form())
+          claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), a.release, a.seen, bell, routes.bell_form())
           reply(pid, p)
           took(p)
         end
@@ -186,7 +193,7 @@ local function ends_before(id, list, aside, strays)
   elseif kept_back(pid, p, id) then
     kept = kept + 1
   else
-    claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), id, form)
+    claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), a.release, a.seen, id, form)
     reply(pid, p)
     took(p)
   end
@@ -247,6 +254,11 @@ end
 isolates.note(known.crowded)
 if room then budget = 0 end
 unasked = #taken == 0 and a.n > 0
-local full, place = is_full(), single or known.route
+local full = is_full()
+-- Under which id its next take will be, where a process may be claimed for it under that id (lib/handoffs.lua). Each
+-- take says so anew, or it is over.
+local next_one = a.next and place and unasked and not full
+  and a.next .. ' ' .. int(now) .. ' ' .. (a.seen and '1' or '0') .. ' ' .. (a.release or '')
+if next_one or (known.next or '') ~= '' then call('HSET', last, 'next', next_one or '') end
 if place then call((full or not a.idle) and 'SREM' or 'SADD', ns .. 'idle:' .. place, a.owner) end
 return { 'taken', taken, full and '1' or '0' }

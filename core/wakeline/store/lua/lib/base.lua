@@ -117,8 +117,10 @@ local function move_index(pid, from, to, score)
   moved[pid], scores[pid] = to, int(score)
 end
 
-local at_begin, at_end = {}, {} -- what fragments have to do before anything else, and after that
+-- What fragments have to do before anything else, when all replies are known, and after that.
+local at_begin, at_last, at_end = {}, {}, {}
 local function write_gathered()
+  for _, last in ipairs(at_last) do last() end
   for _, pid in ipairs(moves) do gather('ZADD', index_key(moved[pid]), scores[pid], pid) end
   for _, one in ipairs(gathered) do
     for i = 3, #one, 1000 do call(one[1], one[2], unpack(one, i, math.min(i + 999, #one))) end

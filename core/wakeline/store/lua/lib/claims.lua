@@ -1,6 +1,6 @@
 -- Claims: a worker gets a process that is queued and of the doorbell's epoch, or nothing. The reply has all that the
 -- worker needs to run it.
--- Needs: base letters queues filters rq aside log process rounds slots
+-- Needs: base letters queues filters rq aside log process rounds
 local REPLY_BYTES = 65536
 local AT_ONCE = 16 -- so many doorbells are taken with one command
 
@@ -23,15 +23,16 @@ function claiming.note_times(pid, p)
   if parked then p.pm = int(num(p.pm, 0) + math.max(0, since - parked)) end
 end
 
--- `bell`, `form`: its doorbell's id and the form of that; absent under a stock worker, where RQ keeps its own books.
-local function claim(pid, p, owner, claim_id, bell, form)
+-- `release`: of the owner's code. `seen`: its instruments see runs. `bell`, `form`: its doorbell's id and the form of
+-- that; absent under a stock worker, where RQ keeps its own books.
+local function claim(pid, p, owner, claim_id, release, seen, bell, form)
   local key = proc_key(pid)
   if p.as then
     leave_aside(pid, p.as)
     p.as = nil
   end
   filters.leave(pid, p)
-  if a.seen then claiming.note_times(pid, p) end
+  if seen then claiming.note_times(pid, p) end
   p.st, p.ow, p.cl, p.ct, p.sn, p.rw = 'running', owner, claim_id, int(now), int(now), form
   local changes = { 'st', 'running', 'ow', owner, 'cl', claim_id, 'ct', p.ct, 'sn', p.sn }
   if bell then changes[#changes + 1], changes[#changes + 2] = 'rw', form end
@@ -44,16 +45,16 @@ local function claim(pid, p, owner, claim_id, bell, form)
   -- More than one release has had it, so what is stored may be of a type that this release does not have. The first
   -- claim by another release notes how many rows were recorded until then. One that comes back while it waits (mf) has
   -- more rows.
-  if p.fs and (p.rel or '') ~= (a.release or '') and not (p.sr and (p.mf or p.pr ~= (p.rel or ''))) then
+  if p.fs and (p.rel or '') ~= (release or '') and not (p.sr and (p.mf or p.pr ~= (p.rel or ''))) then
     p.sr = int(call('HLEN', ns .. 'journal:' .. pid))
     changes[#changes + 1], changes[#changes + 2] = 'sr', p.sr
   end
-  if a.release then
-    changes[#changes + 1], changes[#changes + 2] = 'rel', a.release
+  if release then
+    changes[#changes + 1], changes[#changes + 2] = 'rel', release
   elseif p.rel then
     call('HDEL', key, 'rel')
   end
-  p.rel = a.release
+  p.rel = release
   -- Which attempt this is. What the run records counts on for the next one, so the number is kept, where it is not the
   -- first.
   local attempt = (p.at or p.ls) and 1 + num(p.at, 0) + num(p.ls, 0) or 1
@@ -66,7 +67,7 @@ local function claim(pid, p, owner, claim_id, bell, form)
   end
   -- All releases that are there have looked, so a new round begins.
   if rounds.has_looked(p.uf, p.rel) then unset(pid, p, 'uf') p.uf = nil end
-  if a.seen then
+  if seen then
     changes[#changes + 1], changes[#changes + 2] = 'qm', p.qm
     changes[#changes + 1], changes[#changes + 2] = 'pk', ''
     changes[#changes + 1], changes[#changes + 2] = 'pm', p.pm or '0'
@@ -101,7 +102,7 @@ local function claimed(pid, p, budget)
     row[8] = '0'
     return row, #spec + #input
   end
-  for i, id in ipairs(ids) do slots[i] = { id, call('HGETALL', slot_key(id)) } end
+  for i, id in ipairs(ids) do slots[i] = { id, call('HGETALL', ns .. 'slot:' .. id) } end
   row[6] = call('HGETALL', ns .. 'journal:' .. pid)
   return row, used
 end

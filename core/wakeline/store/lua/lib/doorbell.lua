@@ -71,13 +71,16 @@ local function push(command, queue, ...)
   routes.rings(queue)
 end
 
--- Puts a job on its queue: at the head for work that was already running once.
+-- Puts a job at the head of its queue.
+function doorbell.put_first(pid, epoch, queue) push('LPUSH', queue, doorbell.write_job(pid, epoch, queue, true)) end
+
+-- Has a worker look at a process: at the head for work that was already running once.
 function doorbell.ring(pid, epoch, queue, at_head)
   push(at_head and 'LPUSH' or 'RPUSH', queue, doorbell.write_job(pid, epoch, queue, at_head))
   hints.wake_idle(queue)
 end
 
--- The same at the tail, once the script ends and with one push for all that it rings there.
+-- Puts a job at the tail, once the script ends and with one push for all that it puts there.
 local new_bells
 function doorbell.gather(pid, epoch, queue)
   new_bells = new_bells or {}
@@ -87,8 +90,8 @@ function doorbell.gather(pid, epoch, queue)
     new_bells[queue] = ids
   end
   ids[#ids + 1] = doorbell.write_job(pid, epoch, queue, false)
-  hints.wake_idle(queue)
 end
+function doorbell.gathers(queue) return new_bells and new_bells[queue] end
 at_end[#at_end + 1] = function()
   if not new_bells then return end
   for queue, ids in pairs(new_bells) do

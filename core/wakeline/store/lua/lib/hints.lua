@@ -13,21 +13,32 @@ end
 -- looks for it.
 function hints.send_to_run(pid, p, verb) hints.send(p.ow, verb .. ' ' .. p.cl .. ' ' .. word(pid)) end
 
+-- Takes an owner that waits for work from a queue out of its set. Returns it, the set, and what is known of its takes.
 local nobody_idle
 at_begin[#at_begin + 1] = function() nobody_idle = {} end
-function hints.wake_idle(queue)
-  if nobody_idle[queue] then return end
+function hints.find_idle(queue)
+  if nobody_idle[queue] then return nil end
   local none = true
   for _, set in ipairs(routes.idle_sets(queue)) do
     local owner
     for _ = 1, 4 do
       owner = call('SPOP', set)
       if not owner then break end
-      if call('ZSCORE', ns .. 'owners', owner) then return hints.send(owner, 'bell') end
+      local last = fields(ns .. 'takes:' .. owner, 'request', 'next', 'lacks')
+      -- The reap removes what is known of its takes.
+      if last.request or last.next or call('ZSCORE', ns .. 'owners', owner) then return owner, set, last end
     end
     none = none and not owner
   end
   nobody_idle[queue] = none
+end
+
+-- Whether this script looked for an idle owner of a queue, and there was none.
+function hints.found_none(queue) return nobody_idle[queue] end
+
+function hints.wake_idle(queue)
+  local owner = hints.find_idle(queue)
+  if owner then hints.send(owner, 'bell') end
 end
 
 -- A due time before the next tick of any worker: one idle worker ticks sooner.

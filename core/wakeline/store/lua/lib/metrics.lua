@@ -11,3 +11,8 @@ function metrics.add(series, number)
   end
   call('HINCRBY', key, series, int(number))
 end
+
+-- Runs that were lost with their worker; what one hands on that leaves in order is no loss.
+function metrics.lose(runs, writer)
+  if runs > 0 and writer ~= 'shutdown' then metrics.add('wakeline_losses_total', runs) end
+end

@@ -35,10 +35,6 @@ local function lose(pid, p, writer, held)
   make_runnable(pid, p, true, due, others)
 end
 
-local function count_losses(lost, writer)
-  if lost > 0 and writer ~= 'shutdown' then metrics.add('wakeline_losses_total', lost) end
-end
-
 -- Everything an owner held goes back to the queue; the owner itself is forgotten once nothing of it is left.
 local function reap(owner, writer)
   local held = ns .. 'owned:' .. owner
@@ -59,7 +55,7 @@ local function reap(owner, writer)
       lost[#lost + 1] = pid
     end
   end
-  count_losses(#lost, writer)
+  metrics.lose(#lost, writer)
   if call('SCARD', held) == 0 then
     if call('ZREM', ns .. 'owners', owner) == 1 and writer ~= 'shutdown' then
       metrics.add('wakeline_reaped_owners_total', 1)

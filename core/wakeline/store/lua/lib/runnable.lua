@@ -1,13 +1,15 @@
 -- Runnable: how a process becomes so, with a new epoch, and a doorbell now or a timer that rings it later.
--- Needs: base letters filters hints doorbell record rounds
+-- Needs: base letters filters hints doorbell record rounds handoffs
 
 -- Has a worker look at a queued process: its doorbell rings now, or a timer rings it at `due`.
 local function call_worker(pid, epoch, queue, at_head, due)
   if due and due > now then
     call('ZADD', ns .. 'timers', int(due), TIMER.offer .. pid)
     hints.announce_timer(queue, due)
+  elseif at_head then
+    doorbell.ring(pid, epoch, queue, true)
   else
-    (at_head and doorbell.ring or doorbell.gather)(pid, epoch, queue, at_head)
+    handoffs.ring(pid, epoch, queue)
   end
 end
 

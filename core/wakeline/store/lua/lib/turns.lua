@@ -1,6 +1,7 @@
 -- Turns: at most one of a session, begun for its oldest entries and settled by every end.
--- Needs: base letters queues record runnable feed policies entries
+-- Needs: base letters queues record handoffs runnable feed policies entries admitting
 local turns = {}
+handoffs.admit = admit_batch -- a turn that begins may be handed over at once
 
 -- What entries and turns look at in the head of a session. `entry`: the number of an entry that a script puts into the
 -- inbox, which it has not written to the head yet.
