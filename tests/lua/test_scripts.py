@@ -120,9 +120,9 @@ def test_the_library_has_every_fragment_once_and_every_script_as_a_function_of_i
     functions = re.findall(r"^(?:local )?function ([\w.]+\()", fragments, re.MULTILINE)
     assert len(functions) > 100
     assert [len(re.findall(rf"\bfunction {re.escape(one)}", library.text)) for one in functions] == [1] * len(functions)
-    assert [
-        library.text.count(f"register('{scripts.load(name).function}'") for name in scripts.names()
-    ] == [1] * len(scripts.names())
+    assert [library.text.count(f"register('{scripts.load(name).function}'") for name in scripts.names()] == [1] * len(
+        scripts.names()
+    )
 
 
 def test_no_two_fragments_use_one_name() -> None:
@@ -169,5 +169,6 @@ def test_a_server_keeps_all_scripts_in_little_room(server: str, lua_server: Call
         client.fcall("collects", 0)
         used = client.info("memory")["used_memory_vm_functions"]
     # Its Lua looks through all of it again and again; with a copy of the fragments for each script it was 3,700 KB.
-    # 24 KB of it are the indices of filters, 8 the counts of workers and what instruments give, 6 what went wrong.
-    assert used < 650_000
+    # 24 KB of it are the indices of filters, 8 the counts of workers and what instruments give, 6 what went wrong,
+    # 9 hand-offs.
+    assert used < 665_000
