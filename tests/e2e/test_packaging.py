@@ -33,8 +33,11 @@ import importlib, pkgutil, wakeline, wakeline_workers
 for package in (wakeline, wakeline_workers):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if not module.name.endswith(".__main__"):
-            importlib.import_module(module.name)
-            print(module.name)
+            try:
+                importlib.import_module(module.name)
+                print(module.name)
+            except ImportError as missing:
+                print(module.name, missing, sep=": ")
 """
 
 
@@ -251,9 +254,13 @@ def test_the_programs_of_a_bare_environment_are_there_and_help(bare: Path, tmp_p
 def test_every_module_can_be_imported_where_no_extra_is(bare: Path, tmp_path: Path) -> None:
     done = run(bare, tmp_path, "python", "-c", IMPORTS)
     assert (done.returncode, done.stderr) == (0, "")
-    assert {"wakeline.app", "wakeline.embedded", "wakeline.store.blocking", "wakeline_workers.supervisor"} - set(
-        done.stdout.split()
-    ) == set()
+    lines = done.stdout.splitlines()
+    modules = {"wakeline.app", "wakeline.embedded", "wakeline.store.blocking", "wakeline_workers.supervisor"}
+    assert modules - set(lines) == set()
+    assert [line for line in lines if ": " in line] == [
+        'wakeline.telemetry.otel: traces need an extra: pip install "wakeline[otel]"',
+        'wakeline.telemetry.sentry: errors in Sentry need an extra: pip install "wakeline[sentry]"',
+    ]
 
 
 def test_with_the_extra_that_it_names_the_demo_runs(wheel: Path, tmp_path: Path) -> None:

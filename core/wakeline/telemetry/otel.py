@@ -11,9 +11,12 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
-from opentelemetry import context, propagate, trace
-from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TracerProvider
+try:
+    from opentelemetry import context, propagate, trace
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TracerProvider
+except ModuleNotFoundError as missing:
+    raise ImportError('traces need an extra: pip install "wakeline[otel]"') from missing
 
 from wakeline.clock import machine_ns
 from wakeline.telemetry import conventions as names

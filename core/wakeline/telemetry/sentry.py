@@ -9,7 +9,10 @@ from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
-import sentry_sdk
+try:
+    import sentry_sdk
+except ModuleNotFoundError as missing:
+    raise ImportError('errors in Sentry need an extra: pip install "wakeline[sentry]"') from missing
 
 from wakeline.telemetry.conventions import DESTINATION, SPANNED, TARGET
 from wakeline.telemetry.instrument import Instrument
