@@ -52,6 +52,7 @@ class FailedEffect(View):
 def setback_of(event: EventView) -> Setback:
     """The setback of which an event tells."""
     said = _fields(event.payload)
+    kind: SetbackKind
     match event.type:
         case t if t == PROCESS_ATTEMPT_FAILED:
             kind, number, code, message = (
@@ -66,7 +67,7 @@ def setback_of(event: EventView) -> Setback:
             kind, number, code, message = "misfit", None, _text(said, "kind"), _text(said, "what")
     tool = _text(said, "tool") or None
     next_ms = _number(said, "next_ms")
-    return Setback(cast("SetbackKind", kind), event.sequence, event.at_ms, number, tool, code, message, next_ms)
+    return Setback(kind, event.sequence, event.at_ms, number, tool, code, message, next_ms)
 
 
 def failed_effect_of(end: EventView) -> FailedEffect | None:
