@@ -48,7 +48,7 @@ from wakeline.store.calls import Program
 from wakeline.store.connection import Backend
 from wakeline.telemetry.instrument import Instrument
 from wakeline.tools.tool import Tool
-from wakeline.verbs import answers, approvals, inbox, looks, queues, sessions, starts
+from wakeline.verbs import answers, approvals, inbox, looks, queues, sessions, starts, why
 from wakeline.verbs.attachments import Attachments
 from wakeline.verbs.caller import Caller
 from wakeline.verbs.fleet import FleetVerbs
@@ -333,9 +333,10 @@ class App(Declarations):
         return self.run("app.resume", queues.pause(self.caller, queue, lambda: self.known_queues, paused=False))
 
     def why(self, address: str) -> str:
-        """Why an agent did, or did not, wake. The address is ``<agent>/<key>``, an entry ``<agent>/<key>#<n>``, or an
-        event ``<process id>#<sequence>``."""
-        return self.run("app.why", inbox.why_address(address))
+        """Why something is as it is, in words and with what to type: a process or a schedule, by its id or name; a
+        session ``<agent>/<key>``, an entry of it ``<agent>/<key>#<n>``, or the event ``<process id>#<sequence>`` that
+        should have woken one. Raises `ProcessNotFound` and the like if there is no such thing."""
+        return self.run("app.why", why.address(address, self.caller.now_ms()))
 
     def undeliverable(self, limit: int = 50, *, after: str | None = None) -> Page[EntryView]:
         """Entries of all sessions that are undeliverable, failed or blocked, the latest first; `Session.redrive`

@@ -318,7 +318,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
     (
         wakeline.Handle,
         wakeline.AsyncHandle,
-        {"result", "status", "view", "signal", "cancel", "retry", "retarget", "effects", "events"},
+        {"result", "status", "view", "why", "signal", "cancel", "retry", "retarget", "effects", "events"},
     ),
     (
         wakeline.External,
@@ -327,6 +327,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
             "result",
             "status",
             "view",
+            "why",
             "signal",
             "cancel",
             "retry",

@@ -263,16 +263,9 @@ def test_a_number_that_is_too_large_is_wrong_usage_and_says_the_range(shop: Shop
 def test_words_that_name_nothing_say_so(shop: Shop) -> None:
     shop.text("start", "refund", "[7]", "--id", "日本")
     shop.app.session("clerk", "u1").create()
-    forms = "<agent>/<key>, <agent>/<key>#<entry> or <process id>#<sequence>"
+    assert shop.text("why", "日本").startswith("日本: queued since ")
     said = {
-        ("why", "日本"): (
-            2,
-            (
-                f"'日本' is not an address: it has to match {forms}; it is the id of a process, of which `wakeline show"
-                " '日本'` tells."
-            ),
-        ),
-        ("why", "nothing"): (2, f"'nothing' is not an address: it has to match {forms}."),
+        ("why", "nothing"): (3, "There is no process 'nothing'. Check the id and the namespace."),
         ("redrive", "clerk/u1"): (
             1,
             (

@@ -130,7 +130,7 @@ def test_a_blocked_session_goes_on_when_told(shop: Shop, words: tuple[str, ...])
 
 
 @pytest.mark.parametrize(
-    "address", ["clerk", "clerk/u1#", "clerk/u1#x", "clerk/u1#0", "clerk/u1#-1", "clerk/u1#1#x", "clerk/u1#1\n"]
+    "address", ["clerk/u1#", "clerk/u1#x", "clerk/u1#0", "clerk/u1#-1", "clerk/u1#1#x", "clerk/u1#1\n"]
 )
 def test_an_address_that_is_none_is_refused(shop: Shop, address: str) -> None:
     assert shop.run("why", address).exit_code == 2

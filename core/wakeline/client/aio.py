@@ -31,7 +31,7 @@ from wakeline.observe.waits import ProcessWait
 from wakeline.pages import Page
 from wakeline.store.awaited import AsyncStore
 from wakeline.tools.tool import Tool
-from wakeline.verbs import answers, approvals, inbox, looks, queues, sessions, starts
+from wakeline.verbs import answers, approvals, inbox, looks, queues, sessions, starts, why
 from wakeline.verbs.attachments import AsyncAttachments
 from wakeline.verbs.fleet import FleetVerbs
 from wakeline.verbs.options import NOTHING, Options, StartOptions, WakeTarget
@@ -179,8 +179,8 @@ class AsyncApp:
         )
 
     async def why(self, address: str) -> str:
-        """Why an agent did, or did not, wake: of a session, an entry of it, or an event of a process."""
-        return await self._client.run("app.why", inbox.why_address(address))
+        """Why a process, a schedule, a session, an entry of it or an event is as it is."""
+        return await self._client.run("app.why", why.address(address, self._client.caller.now_ms()))
 
     async def undeliverable(self, limit: int = 50, *, after: str | None = None) -> Page[EntryView]:
         """Entries of all sessions that are undeliverable, failed or blocked, the latest first."""

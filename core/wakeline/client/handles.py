@@ -15,9 +15,10 @@ from wakeline.errors import InvalidArguments
 from wakeline.observe.effects import EffectView
 from wakeline.observe.events import EventView
 from wakeline.observe.processes import ProcessView, Status
+from wakeline.observe.why import WhyView
 from wakeline.pages import Page
 from wakeline.tools.tool import Duration
-from wakeline.verbs import looks, processes, signals, starts
+from wakeline.verbs import looks, processes, signals, starts, why
 from wakeline.verbs.attachments import AsyncAttachments, Attachments
 from wakeline.verbs.options import WakeTarget
 
@@ -64,6 +65,11 @@ class Handle(Generic[R]):
         """All that is known of it: what it waits for, why it is queued, how it ended. Raises `ProcessNotFound`,
         `ProcessNoLongerRetained`."""
         return self.client.run("handle.view", looks.process(self.id))
+
+    def why(self) -> WhyView:
+        """Why it is as it is: what it waits for, since when and until when, why it is queued or how it ended, and what
+        to type; `.text` is for people. Raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
+        return self.client.run("handle.why", why.process(self.id))
 
     def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
         """Send a signal; the same ``key`` is the same signal.
@@ -144,6 +150,10 @@ class AsyncHandle(Generic[R]):
     async def view(self) -> ProcessView:
         """All that is known of it: what it waits for, why it is queued, how it ended."""
         return await self.client.run("handle.view", looks.process(self.id))
+
+    async def why(self) -> WhyView:
+        """Why it is as it is, and what to type."""
+        return await self.client.run("handle.why", why.process(self.id))
 
     async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
         """Send a signal; returns the sequence of its event."""

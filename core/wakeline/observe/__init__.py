@@ -14,6 +14,7 @@ from wakeline.observe.sessions import Message, SessionStatus, SessionView
 from wakeline.observe.setbacks import FailedEffect, Setback
 from wakeline.observe.triggers import ScheduleView, SubscriptionView
 from wakeline.observe.waits import ProcessWait, WaitView
+from wakeline.observe.why import WhyView
 from wakeline.pages import Page
 from wakeline.processes.misfit import Misfit
 from wakeline.sessions.feed import Committed, EntryChanged, Gap, SessionGone, TurnActivity
@@ -57,5 +58,6 @@ __all__ = [
     "SubscriptionView",
     "TurnActivity",
     "WaitView",
+    "WhyView",
     "WorkerView",
 ]

@@ -12,18 +12,15 @@ from wakeline.errors import (
     EntryNotFound,
     EventNotFound,
     InvalidArguments,
-    InvalidId,
     NothingBlocks,
-    ProcessNoLongerRetained,
     ProcessNotFound,
     SessionNotFound,
     WakelineError,
 )
-from wakeline.names import check_process_id
 from wakeline.observe.entries import EntryView, entry_of, explain, why_unread
 from wakeline.observe.wakes import no_wake, superseded, targets_of, woke
 from wakeline.pages import Page, first_of, no_place, place_of
-from wakeline.sessions.addresses import argument, missing, readings
+from wakeline.sessions.addresses import missing, readings
 from wakeline.store import entries, processes, sessions
 from wakeline.store.calls import Call, Program
 from wakeline.store.entries import StoredInbox
@@ -84,12 +81,8 @@ def why_address(address: str) -> Program[str]:
     An address with several readings means the first that exists: the entry of a session, the event of a process, a
     session whose key ends with a number.
     """
-    try:
-        meanings = readings(address)
-    except InvalidId as error:
-        raise (yield from _of_a_process(address, error)) from None
     first: WakelineError | None = None
-    for meant in meanings:
+    for meant in readings(address):
         try:
             if meant.session is not None:
                 told = yield from why(meant.session, meant.n)
@@ -103,16 +96,6 @@ def why_address(address: str) -> Program[str]:
             return told
     assert first is not None
     raise missing(address, first)
-
-
-def _of_a_process(address: str, error: InvalidId) -> Program[InvalidId]:
-    """The error about a text that is no address. If it is the id of a process, the error says where to look."""
-    try:
-        yield processes.read_log(check_process_id(address, system=True))
-    except (InvalidId, ProcessNotFound, ProcessNoLongerRetained):
-        return error
-    also = f"; it is the id of a process, of which `wakeline show {argument(address)}` tells"
-    return InvalidId(kind=error.kind, value=address, grammar=f"{error.grammar}{also}")
 
 
 def _why_event(process_id: str, sequence: int) -> Program[str]:

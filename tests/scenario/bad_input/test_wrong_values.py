@@ -125,8 +125,8 @@ VERBS: dict[str, Row] = {
 WAITS = {"handle.result": FOREVER, "session.ask": FOREVER}
 WITHOUT_VALUES = {
     "app": {"fleet", "metrics", "doctor", "close", "connect", "run", "new_async_store", "using"},
-    "handle": {"status", "view", "retry"},
-    "external": {"status", "view", "retry", "result", "signal", "cancel", "retarget", "effects", "events"},
+    "handle": {"status", "view", "why", "retry"},
+    "external": {"status", "view", "why", "retry", "result", "signal", "cancel", "retarget", "effects", "events"},
     "session": {"create", "delete", "inspect", "skip", "graph", "frames", "state", "turn"},
     "trigger": {"subscriptions"},
     "attachments": set[str](),

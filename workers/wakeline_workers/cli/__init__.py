@@ -63,7 +63,6 @@ COMMANDS = {
         "send": "Put a text into a session's inbox.",
         "wakes": "Show why an agent woke, or did not.",
         "session": "Show, create or delete a session.",
-        "why": "Say why an agent woke, or did not.",
         "redrive": "Offer an entry again that failed or was undeliverable.",
         "skip": "Give up on the entry that blocks a session.",
     },
@@ -73,6 +72,9 @@ COMMANDS = {
     "waits": {
         "waits": "List what waiting processes wait for.",
         "resolve": "Answer an approval by its bearer token.",
+    },
+    "why": {
+        "why": "Say why something is as it is, and what to type.",
     },
 }
 """The commands of each file, each with its line of help. The line is the first sentence of its docstring; a test

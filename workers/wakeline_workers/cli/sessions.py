@@ -145,18 +145,6 @@ def session_command(console: Console, session: str, create: bool, delete: bool) 
     console.answer(data, *lines, view.why)
 
 
-@command("why")
-@click.argument("address", metavar="AGENT/KEY[#N]|PROCESS#SEQUENCE")
-@click.pass_obj
-def why(console: Console, address: str) -> None:
-    """Say why an agent woke, or did not.
-
-    Asks about a session, its entry N, or the event of a process that should have woken a session.
-    """
-    told = console.app.why(address)
-    console.answer({"address": address, "why": told}, told)
-
-
 @command("redrive")
 @click.argument("address", metavar="AGENT/KEY[#N]")
 @click.pass_obj
