@@ -220,9 +220,14 @@ class App(Declarations):
     @overload
     def handle(self, process_id: str) -> Handle[Any]: ...
     @overload
+    def handle(self, process_id: str, load: Engine[..., R] | Tool[..., R]) -> Handle[R]: ...
+    @overload
     def handle(self, process_id: str, load: Callable[[Any], R]) -> Handle[R]: ...
-    def handle(self, process_id: str, load: Callable[[Any], Any] = as_json) -> Handle[Any]:
-        """A process by id; nothing is read yet. ``load`` turns JSON data into its result."""
+    def handle(
+        self, process_id: str, load: Engine[..., Any] | Tool[..., Any] | Callable[[Any], Any] = as_json
+    ) -> Handle[Any]:
+        """A process by id; nothing is read yet. ``load`` says of which type its result is: the engine or the tool that
+        it runs, or a function that turns JSON data into it."""
         return Handle(self._client, called(process_id), check_load(load))
 
     def session(self, agent: str, key: str) -> Session:

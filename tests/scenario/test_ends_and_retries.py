@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -164,3 +165,22 @@ def test_what_cannot_be_retried_says_so_and_starts_nothing(app: App) -> None:
 def _read(pid: str):  # type: ignore[no-untyped-def]
     view = yield processes.read(pid)
     return view
+
+
+# -- handles that know what their process runs
+
+
+def test_a_handle_gives_a_result_of_the_type_of_the_body_that_it_was_given(app: App) -> None:
+    @app.tool
+    async def price(order: int) -> timedelta:
+        return timedelta(seconds=order)
+
+    @app.engine
+    async def days(ctx: AsyncCtx, order: int) -> date:
+        return date(2026, 12, order)
+
+    app.using(id="p").start(price, 7)
+    app.using(id="d").start(days, 1)
+    assert app.handle("p", price).result(timeout=10) == timedelta(seconds=7)
+    assert app.handle("d", days).result(timeout=10) == date(2026, 12, 1)
+    assert app.handle("d").result(timeout=10) == "2026-12-01"

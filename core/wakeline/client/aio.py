@@ -79,9 +79,13 @@ class AsyncApp:
     @overload
     def handle(self, process_id: str) -> AsyncHandle[Any]: ...
     @overload
+    def handle(self, process_id: str, load: Engine[..., R] | Tool[..., R]) -> AsyncHandle[R]: ...
+    @overload
     def handle(self, process_id: str, load: Callable[[Any], R]) -> AsyncHandle[R]: ...
-    def handle(self, process_id: str, load: Callable[[Any], Any] = as_json) -> AsyncHandle[Any]:
-        """A process by id; nothing is read yet."""
+    def handle(
+        self, process_id: str, load: Engine[..., Any] | Tool[..., Any] | Callable[[Any], Any] = as_json
+    ) -> AsyncHandle[Any]:
+        """A process by id; nothing is read yet. ``load`` says of which type its result is."""
         return AsyncHandle(self._client, called(process_id), check_load(load))
 
     def session(self, agent: str, key: str) -> AsyncSession:

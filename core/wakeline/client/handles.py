@@ -11,13 +11,14 @@ from typing import Any, Generic, TypeVar
 
 from wakeline.attachments.attachment import owner_of_process
 from wakeline.client.drivers import AwaitedDriver, BlockingDriver
+from wakeline.engines.engine import Engine
 from wakeline.errors import InvalidArguments
 from wakeline.observe.effects import EffectView
 from wakeline.observe.events import EventView
 from wakeline.observe.processes import ProcessView, Status
 from wakeline.observe.why import WhyView
 from wakeline.pages import Page
-from wakeline.tools.tool import Duration
+from wakeline.tools.tool import Duration, Tool
 from wakeline.verbs import looks, processes, signals, starts, why
 from wakeline.verbs.attachments import AsyncAttachments, Attachments
 from wakeline.verbs.options import WakeTarget
@@ -30,8 +31,11 @@ def as_json(data: Any) -> Any:
     return data
 
 
-def check_load(load: Callable[[Any], R]) -> Callable[[Any], R]:
-    """What turns JSON data into a result; raises `InvalidArguments` for what cannot be called."""
+def check_load(load: Engine[..., R] | Tool[..., R] | Callable[[Any], R]) -> Callable[[Any], R]:
+    """What turns JSON data into a result: that of a body, or a function. Raises `InvalidArguments` for what cannot be
+    called."""
+    if isinstance(load, Engine | Tool):
+        return load.signature.load_result
     if not callable(load):  # pyright: ignore[reportUnnecessaryComparison]
         raise InvalidArguments(
             name="handle", reason=f"load= turns JSON data into a result, and {load!r} cannot be called"
