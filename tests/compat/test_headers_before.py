@@ -14,8 +14,9 @@ from wakeline import App, AsyncTurn, Ctx
 from wakeline.embedded import PrivateServer
 from wakeline.settings import Settings
 from wakeline.store.connection import UrlBackend
+from wakeline.telemetry.headers import Headers
 from wakeline.telemetry.instrument import Instrument
-from wakeline.telemetry.seen import Headers, SendingSeen
+from wakeline.telemetry.seen import SendingSeen
 
 from tests.compat.before import WHEEL
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from wakeline.store import claims, ends, events, processes, sessions, signals, starts, waits
 from wakeline.store.claims import take
-from wakeline.telemetry.headers import headers_in, headers_of
-from wakeline.telemetry.seen import Headers
+from wakeline.telemetry.headers import Headers, headers_in, headers_of
 
 from tests.compat import before
 from tests.lua.world import SUCCESS, World, registration, wait

@@ -11,8 +11,9 @@ import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Event
 from wakeline.settings import Settings
 from wakeline.store.connection import Backend
+from wakeline.telemetry.headers import Headers
 from wakeline.telemetry.instrument import Instrument
-from wakeline.telemetry.seen import Headers, LinkSeen, RunSeen, SendingSeen
+from wakeline.telemetry.seen import LinkSeen, RunSeen, SendingSeen
 from wakeline_workers.loop import WorkerLoop
 
 from tests.scenario.conftest import served, until

@@ -17,7 +17,8 @@ from wakeline.store.fleet import Due, StoredFleet, StoredQueue
 from wakeline.store.metrics import StoredMetrics
 from wakeline.store.queues import LimitState, QueueState
 from wakeline.telemetry import metrics_document
-from wakeline.telemetry.metrics import AT_ONCE, METRICS, NAMES, Counting, series
+from wakeline.telemetry.counting import AT_ONCE, NAMES, Counting
+from wakeline.telemetry.metrics import METRICS, series
 from wakeline.telemetry.seen import RanSeen, TriedSeen
 
 DOCS = Path(__file__).parents[2] / "docs"

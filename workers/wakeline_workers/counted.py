@@ -15,7 +15,7 @@ from wakeline.logs import log_failure
 from wakeline.shown import logger
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.metrics import add_metrics
-from wakeline.telemetry.metrics import AT_ONCE, Counting
+from wakeline.telemetry.counting import AT_ONCE, Counting
 
 log = logger("wakeline.worker")
 

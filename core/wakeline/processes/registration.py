@@ -30,8 +30,7 @@ from wakeline.processes.inputs import (
 from wakeline.processes.lease import MAX_ATTEMPTS, MOST_ATTEMPTS
 from wakeline.processes.producing import Producible, type_for
 from wakeline.processes.schema import check_schema
-from wakeline.telemetry.headers import headers_of
-from wakeline.telemetry.seen import Headers
+from wakeline.telemetry.headers import Headers, headers_of
 from wakeline.values import Stored, content_hash, content_json, is_marked, means
 
 Recovery = Literal["rerunnable", "owner_bound", "externally_owned"]

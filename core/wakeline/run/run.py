@@ -44,9 +44,10 @@ from wakeline.shown import logger
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
 from wakeline.store.waits import Met, park
+from wakeline.telemetry.headers import Headers
 from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.phases import Phase
-from wakeline.telemetry.seen import Headers, RunEnd, RunSeen, SendingSeen, Verb
+from wakeline.telemetry.seen import RunEnd, RunSeen, SendingSeen, Verb
 from wakeline.tools.hooks import Hooks
 from wakeline.verbs.caller import Caller
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from wakeline.fixed import fixed
-from wakeline.telemetry.headers import text_of
-from wakeline.telemetry.seen import Headers
+from wakeline.telemetry.headers import Headers, text_of
 
 if TYPE_CHECKING:
     from wakeline.attachments.backend import Blobs

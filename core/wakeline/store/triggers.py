@@ -27,8 +27,7 @@ from wakeline.releases import Declared
 from wakeline.shown import logger
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Program, Reply
-from wakeline.telemetry.headers import headers_of
-from wakeline.telemetry.seen import Headers
+from wakeline.telemetry.headers import Headers, headers_of
 from wakeline.triggers.occurrence import RETAINED_MS, Occurrence
 from wakeline.triggers.schedule import SOURCE, Schedule
 from wakeline.triggers.subscription import MOST_SUBSCRIPTIONS, Subscription

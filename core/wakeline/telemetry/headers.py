@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from wakeline.telemetry.seen import Headers
-
+Headers = Mapping[str, str]
+"""Short texts that instruments give a sending, such as ``traceparent``; what it causes brings them along."""
 LONGEST = 1_024
 """The most bytes that the headers of one sending may have, as JSON."""
 MOST_LINKS = 256

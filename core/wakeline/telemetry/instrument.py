@@ -8,13 +8,13 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
 
+from wakeline.telemetry.headers import Headers
 from wakeline.telemetry.phases import Phase
 from wakeline.telemetry.seen import (
     BeatSeen,
     BlockedSeen,
     EffectSeen,
     EndedSeen,
-    Headers,
     IsolatedSeen,
     LostSeen,
     RanSeen,

@@ -19,6 +19,7 @@ from typing import Any
 from wakeline.errors import SettingsInvalid
 from wakeline.shown import logger
 from wakeline.telemetry import headers
+from wakeline.telemetry.headers import Headers
 from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.phases import Phase
 from wakeline.telemetry.seen import (
@@ -27,7 +28,6 @@ from wakeline.telemetry.seen import (
     BlockedSeen,
     EffectSeen,
     EndedSeen,
-    Headers,
     IsolatedSeen,
     LostSeen,
     RanSeen,

@@ -1,4 +1,4 @@
-"""The metrics of a fleet: which there are, and what a worker counts of them.
+"""The metrics of a fleet: which there are, and how their series are named.
 
 Invariant: a series is named as a scraper reads it (``wakeline_runs_total{kind="tool",…}``), here, in the store and in
 the output, and it counts in whole numbers. The names and the bounds of histograms stay, because totals are kept without
@@ -7,23 +7,12 @@ an end.
 
 from __future__ import annotations
 
-import threading
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from wakeline.telemetry.instrument import Instrument
-from wakeline.telemetry.seen import RanSeen, TriedSeen
-
 BOUNDS = (0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0)
 """The upper bounds of every histogram, in seconds; a last one has no bound."""
-NAMES = 200
-"""How many names of bodies and effects one worker tells apart. What comes later is counted as `OTHER`."""
-OTHER = "other"
-AT_ONCE = 64
-"""How many series one write brings to the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,91 +119,3 @@ def _escaped(value: str) -> str:
     """A label's value. A lone half of a surrogate pair has no bytes, so a mark stands for it."""
     safe = value.encode("utf-8", "replace").decode("utf-8")
     return safe.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-class Counting(Instrument):
-    """Counts what one worker does, until `take` is asked for it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: Counter[tuple[str, ...]] = Counter()
-        self._tallies: dict[tuple[str, str, str], _Tally] = {}
-        self._names: set[str] = set()
-        self._told: dict[tuple[str, ...], int] = {}
-
-    def ran(self, ran: RanSeen, /) -> None:
-        """Counts a run by its outcome, and how long it took."""
-        with self._lock:
-            self._tally("run", ran).count(ran)
-            if ran.code == "replay_mismatch":
-                self._counts["wakeline_replay_mismatches_total", self._name(ran.name)] += 1
-
-    def tried(self, tried: TriedSeen, /) -> None:
-        """Counts a try of an effect by its outcome, and how long it took."""
-        with self._lock:
-            self._tally("effect", tried).count(tried)
-
-    def _tally(self, what: str, seen: RanSeen | TriedSeen) -> _Tally:
-        found = self._tallies.get((what, seen.kind, seen.name))
-        if found is None:
-            found = self._tallies.setdefault((what, seen.kind, self._name(seen.name)), _Tally())
-        return found
-
-    def failed(self, failures: Mapping[tuple[str, str], int]) -> None:
-        """How often instruments of this worker raised by now, by instrument and method."""
-        with self._lock:
-            for (instrument, method), n in failures.items():
-                key = ("wakeline_instrument_failures_total", instrument, method)
-                if n > self._told.get(key, 0):
-                    self._counts[key] += n - self._told.get(key, 0)
-                    self._told[key] = n
-
-    def _name(self, name: str) -> str:
-        """A name that is told apart. They are bounded, because a body may name its steps as it likes."""
-        if name in self._names:
-            return name
-        if len(self._names) >= NAMES:
-            return OTHER
-        self._names.add(name)
-        return name
-
-    def take(self) -> dict[str, int]:
-        """What was counted since the last time, by series: of a histogram how many fell under each bound (not those
-        below it too) and the sum in µs."""
-        with self._lock:
-            counts, self._counts = self._counts, Counter()
-            tallies, self._tallies = self._tallies, {}
-        taken = {_counter(key): n for key, n in counts.items()}
-        for (what, kind, name), tally in tallies.items():
-            labels = {"kind": kind, "name": name}
-            for outcome, n in tally.outcomes.items():
-                taken[series(f"wakeline_{what}s_total", labels | {"outcome": outcome})] = n
-            for bound, n in zip((*BOUNDS, "+Inf"), tally.spans, strict=True):
-                if n:
-                    taken[series(f"wakeline_{what}_duration_seconds_bucket", labels | {"le": str(bound)})] = n
-            taken[series(f"wakeline_{what}_duration_seconds_sum", labels)] = tally.sum_us
-        return taken
-
-
-class _Tally:
-    """What was counted of one name. Times are of this machine's steady clock, so they are never negative."""
-
-    __slots__ = ("outcomes", "spans", "sum_us")
-
-    def __init__(self) -> None:
-        self.outcomes: dict[str, int] = {}
-        self.spans = [0] * (len(BOUNDS) + 1)
-        self.sum_us = 0
-
-    def count(self, seen: RanSeen | TriedSeen) -> None:
-        self.outcomes[seen.outcome] = self.outcomes.get(seen.outcome, 0) + 1
-        self.spans[bisect_left(BOUNDS, seen.seconds)] += 1
-        self.sum_us += int(seen.seconds * 1_000_000)
-
-
-_LABELS = {f"{metric.name}_total": metric.labels for metric in METRICS if metric.type == "counter"}
-
-
-def _counter(key: tuple[str, ...]) -> str:
-    name, *values = key
-    return series(name, dict(zip(_LABELS[name], values, strict=True)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wakeline.telemetry.metrics import BOUNDS, METRICS, NAMES
+from wakeline.telemetry.counting import NAMES
+from wakeline.telemetry.metrics import BOUNDS, METRICS
 
 INTRODUCTION = f"""# Metrics
 

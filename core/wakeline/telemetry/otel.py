@@ -20,8 +20,9 @@ except ModuleNotFoundError as missing:
 
 from wakeline.clock import machine_ns
 from wakeline.telemetry import conventions as names
+from wakeline.telemetry.headers import Headers
 from wakeline.telemetry.instrument import Instrument
-from wakeline.telemetry.seen import AroundSeen, EffectSeen, Headers, IsolatedSeen, RunSeen, SendingSeen
+from wakeline.telemetry.seen import AroundSeen, EffectSeen, IsolatedSeen, RunSeen, SendingSeen
 
 MOST_HELD = 1_000
 """How many spans of a run are ended when it is over; before that the first ones are ended at once."""

@@ -6,12 +6,12 @@ Invariant: an instrument cannot change the work through them. They are frozen, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple
 
 from wakeline.errors import ControlFlow, WakelineError
 from wakeline.fixed import fixed
+from wakeline.telemetry.headers import Headers
 
 RunKind = Literal["engine", "tool", "turn", "unknown"]
 RunOutcome = Literal[
@@ -21,8 +21,6 @@ Outcome = Literal["completed", "failed", "stopped"]
 EndStatus = Literal["completed", "failed", "cancelled", "abandoned"]
 Verb = Literal["start", "signal", "send", "emit", "resolve", "occur", "wake", "leave", "isolate"]
 LinkKind = Literal["run", "resumed", "entry", "retried"]
-Headers = Mapping[str, str]
-"""Short texts that instruments give a sending, such as ``traceparent``; what it causes brings them along."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ except ModuleNotFoundError as missing:
     raise ImportError('errors in Sentry need an extra: pip install "wakeline[sentry]"') from missing
 
 from wakeline.telemetry.conventions import DESTINATION, SPANNED, TARGET
+from wakeline.telemetry.headers import Headers
 from wakeline.telemetry.instrument import Instrument
-from wakeline.telemetry.seen import EndedSeen, Headers, RunSeen, SendingSeen
+from wakeline.telemetry.seen import EndedSeen, RunSeen, SendingSeen
 
 LATENCY, RETRIES = "messaging.message.receive.latency", "messaging.message.retry.count"
 """With the two above them, what Sentry's view of queues is made of."""

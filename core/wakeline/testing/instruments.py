@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
+from wakeline.telemetry.headers import Headers
 from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.phases import Phase
 from wakeline.telemetry.seen import (
@@ -19,7 +20,6 @@ from wakeline.telemetry.seen import (
     BlockedSeen,
     EffectSeen,
     EndedSeen,
-    Headers,
     IsolatedSeen,
     LostSeen,
     RunSeen,

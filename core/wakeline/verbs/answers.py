@@ -20,7 +20,7 @@ from wakeline.store.approvals import OpenApproval, PastApproval
 from wakeline.store.calls import Program
 from wakeline.store.signals import SchemaWanted
 from wakeline.store.waits import Resolved
-from wakeline.telemetry.seen import Headers
+from wakeline.telemetry.headers import Headers
 from wakeline.values import MAX_PAYLOAD, check_size, from_json
 from wakeline.verbs.attachments import handed
 from wakeline.verbs.caller import Caller

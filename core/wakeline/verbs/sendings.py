@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from wakeline.store.calls import Program
+from wakeline.telemetry.headers import Headers
 from wakeline.telemetry.instruments import Instruments
-from wakeline.telemetry.seen import Headers, SendingSeen, Verb
+from wakeline.telemetry.seen import SendingSeen, Verb
 from wakeline.tools.tool import current_run
 
 T = TypeVar("T")

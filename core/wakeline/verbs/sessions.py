@@ -36,7 +36,7 @@ from wakeline.store.keys import queue_name
 from wakeline.store.queues import QueueState
 from wakeline.store.sessions import Deleted, StoredSession
 from wakeline.store.starts import SessionAddress
-from wakeline.telemetry.seen import Headers
+from wakeline.telemetry.headers import Headers
 from wakeline.tools.tool import Duration
 from wakeline.values import MAX_PAYLOAD, check_number, check_size, content_json, parse_duration, to_json
 from wakeline.verbs.attachments import handed

@@ -24,7 +24,7 @@ from wakeline.store.calls import Call, Program
 from wakeline.store.events import StaleIncarnation
 from wakeline.store.journal import Effect
 from wakeline.store.signals import NoWaitTakesIt, SchemaWanted, Signalled
-from wakeline.telemetry.seen import Headers
+from wakeline.telemetry.headers import Headers
 from wakeline.values import MAX_PAYLOAD, check_size, content_json, to_json
 from wakeline.verbs.attachments import handed
 from wakeline.verbs.caller import Caller

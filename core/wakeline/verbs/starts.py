@@ -22,7 +22,7 @@ from wakeline.store.calls import Call, Program, Together
 from wakeline.store.journal import GAP, Effect
 from wakeline.store.processes import StoredProcess
 from wakeline.store.starts import Registered, SessionAddress, Unique, UniqueTaken
-from wakeline.telemetry.seen import Headers
+from wakeline.telemetry.headers import Headers
 from wakeline.tools.tool import Tool
 from wakeline.verbs.attachments import handed
 from wakeline.verbs.caller import Caller

@@ -15,7 +15,7 @@ from wakeline.processes.producing import Producible
 from wakeline.processes.registration import Registration
 from wakeline.store.calls import Call
 from wakeline.store.starts import AlikeStarts, Registered
-from wakeline.telemetry.seen import Headers
+from wakeline.telemetry.headers import Headers
 from wakeline.values import content_hash, content_json, to_json
 
 BLANK = "BLANK"

@@ -34,7 +34,7 @@ from wakeline.shown import logger
 from wakeline.store import declarations, triggers
 from wakeline.store.calls import Outside, Program
 from wakeline.store.triggers import Delivery, DueSchedule, Subscribed
-from wakeline.telemetry.seen import Headers
+from wakeline.telemetry.headers import Headers
 from wakeline.tools.tool import Tool
 from wakeline.triggers import schedule as schedule_rules
 from wakeline.triggers.moments import drawn, is_random
