@@ -63,6 +63,7 @@ def test_every_command_takes_app_and_json_and_a_variable_for_every_option(shop: 
         "wakes",
         "why",
         "worker",
+        "workers",
     ]
     assert sorted(cli.commands) == expected
     for name, command in [(name, cli.chosen(name)) for name in expected]:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from wakeline import App
 from wakeline.observe.feed import item_data
+from wakeline.observe.fleet import WorkerView
 from wakeline.store import feed, owners, sessions
 from wakeline.store.starts import SessionAddress
+from wakeline_workers.cli.workers import lease
 
 from tests.e2e.shop import Shop
 
@@ -74,6 +76,37 @@ def test_triggers_prints_subscriptions_and_follow_items_in_their_own_form(shop: 
     shop.text("send", "clerk/u1", "b")
     printed = shop.run("--json", "follow", "clerk/u1", "--after", start, "--most", "1").stdout
     assert json.loads(printed) == item_data(next(app.session("clerk", "u1").follow(start)))
+
+
+def test_workers_prints_the_views_of_workers_those_that_live_first(shop: Shop) -> None:
+    assert shop.json("workers") == []
+    shop.app.store.execute(owners.register_owner("o_1", ["shop"], lease_ms=0))
+    shop.app.store.execute(owners.register_owner("o_2", ["shop", "shop.night"], lease_ms=600_000))
+    told = shop.json("workers")
+    assert [(one["id"], one["alive"], one["queues"]) for one in told] == [
+        ("o_2", True, ["shop", "shop.night"]),
+        ("o_1", False, []),
+    ]
+    assert told == data_of(sorted(shop.app.fleet().workers, key=lambda one: one.id, reverse=True))
+    lines = shop.text("workers").splitlines()
+    assert [line.split()[:2] for line in lines] == [["o_2", "0"], ["o_1", "0"]]
+    assert lines[0].endswith("shop, night")
+
+
+@pytest.mark.parametrize(
+    ("expires_ms", "said"),
+    [
+        (1_012_999, "12s left"),
+        (1_000_001, "0s left"),
+        (1_000_000, "over for 0s"),
+        (820_000, "over for 3m"),
+        (None, "RQ's own"),
+    ],
+)
+def test_a_lease_is_said_in_whole_seconds(expires_ms: int | None, said: str) -> None:
+    alive = expires_ms is None or expires_ms > 1_000_000
+    worker = WorkerView("o_1", alive, expires_ms, 0, None, None, (), expires_ms is None)
+    assert lease(worker, 1_000_000) == said
 
 
 # -- why a queued process does not run

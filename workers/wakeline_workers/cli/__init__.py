@@ -76,6 +76,9 @@ COMMANDS = {
     "why": {
         "why": "Say why something is as it is, and what to type.",
     },
+    "workers": {
+        "workers": "List workers, those that live first.",
+    },
 }
 """The commands of each file, each with its line of help. The line is the first sentence of its docstring; a test
 compares them."""
