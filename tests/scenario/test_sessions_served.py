@@ -472,7 +472,9 @@ def test_an_event_says_whom_it_woke_and_why_not(app: App) -> None:
         app.why("ci-1#9")
     assert app.why("clerk/1#1").startswith("it waits in the inbox; ")
     assert app.why("clerk/1").startswith("turn process:turn:")
-    for wrong in ("clerk", "clerk/1#", "ci-1#0", "ci-1#x", "#1"):
+    with pytest.raises(ProcessNotFound):
+        app.why("clerk")
+    for wrong in ("clerk/1#", "ci-1#0", "ci-1#x", "#1"):
         with pytest.raises(InvalidId):
             app.why(wrong)
     with pytest.raises(ProcessNotFound):
