@@ -31,13 +31,14 @@ LOOKS = {
     "attachments.read",
     "declarations.written",
     "entries.look",
+    "fleet.probe",
     "processes.read",
     "processes.read_log",
     "queues.list_queues",
     "sessions.read",
     "triggers.list_all",
 }
-"""Calls that write nothing: any code may look."""
+"""Calls that write nothing, or what is there already: any code may look."""
 SEVERAL = {
     "attachments.share": "what a run takes over from what it waited for goes the other way",
     "ends.finish": "a run's end is its commit, and work outside is ended by its reporter",

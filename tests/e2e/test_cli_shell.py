@@ -42,6 +42,7 @@ def test_every_command_takes_app_and_json_and_a_variable_for_every_option(shop: 
         "effects",
         "events",
         "follow",
+        "health",
         "metrics",
         "ps",
         "queues",

@@ -73,7 +73,7 @@ def test_the_image_has_no_root_and_says_whether_it_is_well() -> None:
         assert words[0] == "wakeline"
         options = {name for parameter in cli.chosen(words[1]).params for name in parameter.opts}
         assert {word for word in words if word.startswith("-")} <= options
-    assert (health[1:], command[1], "--wait" in command) == (["doctor", "--release"], "worker", True)
+    assert (health[1:], command[1], "--wait" in command) == (["health", "--workers"], "worker", True)
 
 
 def test_the_image_is_built_of_what_is_not_ignored_and_nothing_else_is_sent() -> None:

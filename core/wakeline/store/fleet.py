@@ -176,7 +176,6 @@ def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[StoredFl
 
     def decode(reply: Reply) -> StoredFleet:
         meta = flat(reply[6])
-        at, _, by = meta.get("ticked", "").partition(" ")
         return StoredFleet(
             counts={row[0]: int(row[1]) for row in reply[0]},
             owners=tuple((row[0], int(float(row[1])), int(row[2])) for row in reply[1]),
@@ -191,7 +190,7 @@ def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[StoredFl
             undelivered=int(reply[9]),
             rewound_ms=number(meta.get("rewound")) or None,
             releases=flat(reply[10]),
-            ticked=Ticked(number(at), by.split(" ")[0]) if at else None,
+            ticked=_ticked(meta.get("ticked", "")),
             timers_due=Due(int(reply[11][0]), moment(reply[11][1])),
             schedules_due=Due(int(reply[11][2]), moment(reply[11][3])),
             rewind=_rewind_of(flat(reply[12])),
@@ -210,10 +209,23 @@ def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[StoredFl
     return Call("fleet_read", {"queues": list(queues), "stale_ms": stale_ms}, decode)
 
 
-def probe(format: str) -> Call[bool]:  # noqa: A002
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a server that takes writes told: its time (ms), and the last tick."""
+
+    now_ms: int
+    ticked: Ticked | None
+
+
+def probe(format: str) -> Call[Probed]:  # noqa: A002
     """A write that changes nothing. Raises `WritesRefused` or `StoreOutOfMemory`, with the server's text, if it takes
     no writes now."""
-    return Call("namespace_probe", {"format": format}, lambda reply: reply[0] == "writable")
+    return Call("namespace_probe", {"format": format}, lambda reply: Probed(int(reply[1]), _ticked(reply[2])))
+
+
+def _ticked(text: str) -> Ticked | None:
+    at, _, by = text.partition(" ")
+    return Ticked(number(at), by.split(" ")[0]) if at else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Invariant: they change nothing; doctor looks also where every other client is re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 
@@ -15,6 +15,7 @@ from wakeline.errors import StoreError, StoreOutOfMemory, WritesRefused
 from wakeline.observe.doctor import Diagnosis, diagnosis
 from wakeline.observe.findings import Seen
 from wakeline.observe.fleet import FleetView, fleet_of
+from wakeline.observe.health import HealthView, health_of
 from wakeline.observe.metrics import MetricsView, metrics_of
 from wakeline.releases import Declared
 from wakeline.settings import Settings
@@ -83,6 +84,13 @@ class FleetVerbs:
             writes_refused=_refusal_of_writes(store),
             declared=self.declared(),
         )
+
+
+def health(queues: Sequence[str], where: str, *, lease_ms: int, workers: bool) -> Program[HealthView]:
+    """Whether the server takes writes and something ticks; ``workers``: whether each of the queues has a worker, too.
+    Raises what a server that takes no writes says."""
+    probed, (states, _) = yield Together([fleet.probe(FORMAT), list_queues(queues)])
+    return health_of(probed, states, where=where, lease_ms=lease_ms, workers=workers)
 
 
 def _refusal_of_writes(store: SyncStore) -> StoreError | None:

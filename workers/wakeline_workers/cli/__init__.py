@@ -40,6 +40,9 @@ COMMANDS = {
     "following": {
         "follow": "Print what changes in a session.",
     },
+    "health": {
+        "health": "Say in one line whether the fleet can work, for a probe.",
+    },
     "metrics": {
         "metrics": "Print the metrics of the namespace as OpenMetrics text.",
     },
