@@ -36,6 +36,7 @@ def test_every_command_takes_app_and_json_and_a_variable_for_every_option(shop: 
         "cancel",
         "clock",
         "completion",
+        "config",
         "demo",
         "dev",
         "doctor",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 from wakeline.errors import SettingsInvalid
 from wakeline.settings import DURATIONS, URLS, Settings
+from wakeline_workers.configured import SETTINGS
 
 
 def test_an_empty_environment_has_the_documented_defaults() -> None:
@@ -91,6 +93,25 @@ def test_every_variable_is_in_the_docs() -> None:
     shown = (root / "docs/running.md").read_text(encoding="utf-8")
     assert len(named) > 20
     assert {name for name in named if f"`{name}`" not in shown} == set()
+
+
+def test_every_setting_is_explained_by_config_under_a_variable_of_the_docs() -> None:
+    root = Path(__file__).parents[2]
+    rows = (root / "docs/running.md").read_text(encoding="utf-8").partition("## Settings")[2]
+    of_docs = {
+        name for line in rows.splitlines() if line[:1] == "|" for name in re.findall("`([A-Z_]+)`", line.split("|")[1])
+    }
+    explained = {name for setting in SETTINGS for name in setting.variables}
+    assert of_docs <= explained
+    assert explained - of_docs == {
+        "HEROKU_RELEASE_VERSION",
+        "HEROKU_SLUG_COMMIT",
+        "WAKELINE_BURST",
+        "WAKELINE_PROCESSES",
+        "WAKELINE_QUEUES",
+    }
+    fields = {setting.field for setting in SETTINGS if setting.field is not None}
+    assert {one.name for one in dataclasses.fields(Settings)} - fields == {"on_dyno"}
 
 
 def test_workers_count_unless_they_are_told_not_to() -> None:

@@ -26,6 +26,9 @@ COMMANDS = {
     "attachments": {
         "attachments": "List what an owner has, or put, get, sweep.",
     },
+    "config": {
+        "config": "Print every setting, its value, and where that came from.",
+    },
     "effects": {
         "effects": "Show what a process has done.",
     },

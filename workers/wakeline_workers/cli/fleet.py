@@ -99,9 +99,11 @@ def worker(
 ) -> int:
     """Run workers under their supervisor, until SIGTERM or SIGINT."""
     from wakeline_workers import supervisor
+    from wakeline_workers.cli.variables import tell_unread
 
     keep_output()
     console.serves = True
+    tell_unread(console)
     app = console.app
     _meet(console, app, wait)
     for unknown in sorted(
@@ -127,9 +129,11 @@ def clock(console: Console, wait: bool | None) -> int:
     Timers, expired owners, lost doorbells, retention. Workers do this too.
     """
     from wakeline_workers import clock as ticking
+    from wakeline_workers.cli.variables import tell_unread
 
     keep_output()
     console.serves = True
+    tell_unread(console)
     app = console.app
     _meet(console, app, wait)
     console.note(f"wakeline: clock of {app.namespace} on {app.backend.describe()}")
@@ -149,11 +153,13 @@ def dev(console: Console, processes: int, concurrency: int | None) -> int:
     from wakeline import embedded
 
     from wakeline_workers import supervisor, threads
+    from wakeline_workers.cli.variables import tell_unread
     from wakeline_workers.threads import WorkerThread
 
     console.serves = True
     os.environ.setdefault("WAKELINE_LOG_FORMAT", "text")  # it is for a developer, also behind a pipe
     keep_output()
+    tell_unread(console)
     lost = threading.Event()
 
     def stop() -> None:
@@ -234,6 +240,9 @@ def doctor(console: Console, release: bool) -> int:
     """
     from wakeline.observe.findings import summed_up
 
+    from wakeline_workers.cli.variables import tell_unread
+
+    tell_unread(console)
     found = console.app.doctor(release=release)
     console.answer(found.to_data(), *(f"{one.level:<8} {one.message}" for one in summed_up(found.findings)))
     return 0 if found.ok else 1

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from wakeline.pages import Page
 
 PROGRAMS = ("wakeline", "wl")
+PREFIX = "WAKELINE"
+"""What the variables of options begin with."""
 INTERRUPTED = 130
 CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
     ((errors.ApprovalAnswered, errors.TokenUsed), 5),
@@ -261,7 +263,7 @@ def _shared(**more: Any) -> Callable[[Any], Any]:
 @click.group(
     cls=Root,
     context_settings={
-        "auto_envvar_prefix": "WAKELINE",
+        "auto_envvar_prefix": PREFIX,
         "help_option_names": ["-h", "--help"],
         "max_content_width": 120,
     },
