@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wakeline.client.aio import AsyncApp
     from wakeline.client.externals import AsyncExternal, External
     from wakeline.client.handles import AsyncHandle, Handle
+    from wakeline.client.many import AsyncMany, Many
     from wakeline.client.sessions import AsyncSession, Session
     from wakeline.client.starters import AsyncStarter, Starter
     from wakeline.client.triggers import AsyncTrigger, Trigger
@@ -100,6 +101,7 @@ __all__ = [
     # from outside, blocking and awaited
     "External",
     "Handle",
+    "Many",
     "Session",
     "Starter",
     "StartOptions",
@@ -108,6 +110,7 @@ __all__ = [
     "AsyncApp",
     "AsyncExternal",
     "AsyncHandle",
+    "AsyncMany",
     "AsyncSession",
     "AsyncStarter",
     "AsyncTrigger",
@@ -153,6 +156,7 @@ _HOMES = {
     "wakeline.client.aio": "AsyncApp",
     "wakeline.client.externals": "AsyncExternal External",
     "wakeline.client.handles": "AsyncHandle Handle",
+    "wakeline.client.many": "AsyncMany Many",
     "wakeline.client.sessions": "AsyncSession Session",
     "wakeline.client.starters": "AsyncStarter Starter",
     "wakeline.engines.declared": "Event Signal",

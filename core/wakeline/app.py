@@ -16,6 +16,7 @@ from wakeline.client.aio import AsyncApp
 from wakeline.client.drivers import AwaitedDriver, BlockingDriver
 from wakeline.client.externals import External
 from wakeline.client.handles import Handle, as_json, check_load
+from wakeline.client.many import Many
 from wakeline.client.sessions import Session
 from wakeline.client.starters import Starter
 from wakeline.client.triggers import Source, Trigger
@@ -91,6 +92,7 @@ class App(Declarations):
         self.caller = Caller(
             self.namespace,
             grace_ms=self.settings.grace_ms,
+            tombstone_ms=self.settings.tombstone_ms,
             now_ms=self.clock.now_ms,
             environment=self.registry.environment,
             registry=self.registry,
@@ -184,6 +186,11 @@ class App(Declarations):
     def attachments(self) -> Attachments:
         """Attachments that this host owns. They are kept until they are deleted. Code with the app may read all."""
         return self._client.attachments()
+
+    @property
+    def many(self) -> Many:
+        """Verbs for all processes that a filter fits."""
+        return Many(self._client)
 
     @property
     def aio(self) -> AsyncApp:

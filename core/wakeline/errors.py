@@ -24,6 +24,7 @@
     │   ├── ProcessExecutionUnavailable                        ├── ProcessEventContextMismatch
     │   ├── MissingExecutionEnvironment                        ├── ProcessNotEnded         ├── ProcessNotRetryable
     │   ├── AlreadyRunning         ├── SessionTurnUnsupported  ├── RegistrationUnreadable  ├── EventNotFound
+    │   ├── CountMoved
     │   └── ProcessEnded: ProcessFailed, ProcessCancelled, ProcessAbandoned
     ├── WaitError
     │   ├── WaitTimeout: SignalWaitTimeout                     ├── WaitCancelled: SleepCancelled, SignalWaitCancelled
@@ -724,6 +725,18 @@ class AlreadyRunning(ProcessError):
     template = (
         "Process {process_id!r} is running under the unique key {unique!r}. Wait for its end, or start with"
         " if_running='return' or 'replace'."
+    )
+
+
+class CountMoved(ProcessError):
+    """More match than were confirmed, so a verb for many did nothing."""
+
+    verb: str
+    confirmed: int
+    found: int
+    template = (
+        "{verb} did nothing: {found} match by now, and {confirmed} were confirmed. Look at what came, and confirm"
+        " {found}, or narrow the filter."
     )
 
 

@@ -66,6 +66,7 @@ PUBLIC = [
     # from outside, blocking and awaited
     "External",
     "Handle",
+    "Many",
     "Session",
     "Starter",
     "StartOptions",
@@ -74,6 +75,7 @@ PUBLIC = [
     "AsyncApp",
     "AsyncExternal",
     "AsyncHandle",
+    "AsyncMany",
     "AsyncSession",
     "AsyncStarter",
     "AsyncTrigger",
@@ -315,6 +317,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
         },
     ),
     (Starter, AsyncStarter, {"start", "start_many"}),
+    (wakeline.Many, wakeline.AsyncMany, {"prune"}),
     (
         wakeline.Handle,
         wakeline.AsyncHandle,

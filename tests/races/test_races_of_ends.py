@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from wakeline.errors import ProcessConflict, ProcessNoLongerRetained
 from wakeline.processes.lease import Fence
-from wakeline.store import ends, journal, owners, processes, sessions
+from wakeline.store import ends, journal, owners, processes, sessions, ticks
 from wakeline.store.journal import Effect, Row
 
 from tests.lua.world import START_MS, WEEK_MS, World, wait
@@ -160,6 +160,25 @@ def test_race_19_a_cancel_ends_a_process_that_no_worker_looks_after(world: World
     assert (world.do(processes.read("p")).fields.get("ow"), world.timers()) == (None, [])
 
 
+@fails_without(
+    "an operator's prune takes the process that was seen, and no later one with its id",
+    "lib/retention.lua",
+    "if time and tonumber(time) == tonumber(at) then",
+    "if time then",
+)
+def test_race_16_an_id_that_is_used_again_is_not_pruned_for_the_one_before(world: World) -> None:
+    world.start("p", kind="external")
+    world.finish("p")
+    first = ("p", "completed", str(world.now()))
+    assert world.do(ticks.prune_these([first], tombstone_ms=1)).stayed == ()
+    world.redis.delete(world.key("tomb:p"))
+    world.pass_ms(1)
+    world.start("p", kind="external")
+    world.finish("p")
+    assert world.do(ticks.prune_these([first], tombstone_ms=1)).stayed == (("p", "changed"),)
+    assert world.status("p") == "completed"
+
+
 # -- 20: a child is pruned before its parent awaits it
 
 
@@ -270,9 +289,9 @@ def test_race_23_other_work_is_handed_on(world: World) -> None:
 
 def drain(world: World) -> int:
     """Ticks until nothing is left to do; how many it took."""
-    for ticks in range(1, 100):
+    for n in range(1, 100):
         if not world.tick().more:
-            return ticks
+            return n
     raise AssertionError("a hundred ticks did not finish what one script began")
 
 

@@ -25,6 +25,7 @@ from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.store import (
     approvals,
     attachments,
+    choices,
     claims,
     declarations,
     ends,
@@ -153,6 +154,7 @@ CALLS = [
     made(owners.reap, "owner-1"),
     made(ticks.tick, beat_ms=1, lease_ms=1, stale_ms=1, retention_ms=1, tombstone_ms=1),
     made(ticks.prune, retention_ms=1, tombstone_ms=1),
+    made(ticks.prune_these, [("process-1", "failed", "1")], tombstone_ms=1, about="process-1"),
     made(fleet.read_fleet, ["q"]),
     made(metrics.add_metrics, "owner-1", 1, {"a_total": 2}),
     made(metrics.read_metrics, ["q"]),
@@ -228,6 +230,7 @@ CALLS = [
     made(processes.retarget, "process-1", "bot/session-1", about="process-1 bot/session-1"),
     made(processes.read, "process-1", about="process-1"),
     made(processes.read_log, "process-1", count=1, tail=True, about="process-1"),
+    made(choices.page, "queued", limit=1),
     made(processes.list_page, ["running"], session_id="bot/session-1", about="bot/session-1"),
     made(processes.list_ids, "running", offset=0, limit=1),
     made(processes.index, "running", "kind=engine"),

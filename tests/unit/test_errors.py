@@ -30,6 +30,7 @@ CODES = {
     "body_invalid",
     "completions_unavailable",
     "configuration_error",
+    "count_moved",
     "duplicate_name",
     "effect_repeated",
     "entry_not_found",

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 from wakeline.client.drivers import AwaitedDriver
 from wakeline.client.externals import AsyncExternal
 from wakeline.client.handles import AsyncHandle, as_json, check_load
+from wakeline.client.many import AsyncMany
 from wakeline.client.sessions import AsyncSession
 from wakeline.client.starters import AsyncStarter
 from wakeline.client.triggers import AsyncTrigger, Source
@@ -57,6 +58,11 @@ class AsyncApp:
     def attachments(self) -> AsyncAttachments:
         """Attachments that this host owns."""
         return self._client.attachments()
+
+    @property
+    def many(self) -> AsyncMany:
+        """Verbs for all processes that a filter fits."""
+        return AsyncMany(self._client)
 
     def using(self, **options: Unpack[StartOptions]) -> AsyncStarter:
         """Options for the next start."""

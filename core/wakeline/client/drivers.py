@@ -42,6 +42,7 @@ ON_A_LOOP = {
     "external": "{verb}(…) of what app.aio.external(…) gives",
     "trigger": "app.aio.trigger(source).{verb}(…)",
     "attachments": "app.aio.attachments.{verb}(…)",
+    "many": "app.aio.many.{verb}(…)",
     "session": "app.aio.session(agent, key).{verb}(…)",
 }
 

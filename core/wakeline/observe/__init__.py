@@ -7,6 +7,7 @@ from wakeline.observe.entries import EntryView
 from wakeline.observe.events import EventView, RunFacts
 from wakeline.observe.findings import Finding
 from wakeline.observe.fleet import FleetView, LimitView, QueueView, WorkerView
+from wakeline.observe.many import ManyReport, Refusal
 from wakeline.observe.metrics import MetricsView
 from wakeline.observe.processes import ChildView, ProcessView, Status
 from wakeline.observe.reasons import Reason
@@ -38,6 +39,7 @@ __all__ = [
     "FleetView",
     "Gap",
     "LimitView",
+    "ManyReport",
     "Message",
     "MetricsView",
     "Misfit",
@@ -46,6 +48,7 @@ __all__ = [
     "ProcessWait",
     "QueueView",
     "Reason",
+    "Refusal",
     "RunFacts",
     "ScheduleView",
     "ServerFacts",

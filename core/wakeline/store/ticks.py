@@ -5,6 +5,7 @@ Invariant: each call does a bounded part, and its report says what is left.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,3 +106,24 @@ def prune(*, retention_ms: int, tombstone_ms: int) -> Call[PruneReport]:
     """Go on with what a tick could not prune: one slice, some milliseconds of the server's time."""
     args = {"retention_ms": retention_ms, "tombstone_ms": tombstone_ms}
     return Call("retention_prune", args, lambda reply: PruneReport(int(reply[0]), moment(reply[1])))
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedNow:
+    """What became of processes that were to go: how many of them are done with (the others are to be sent again), those
+    of them that stayed, each with the reason, and how long (ms) it kept the server."""
+
+    done: int
+    stayed: tuple[tuple[str, str], ...]
+    took_ms: int
+
+
+def prune_these(these: Sequence[tuple[str, str, str]], *, tombstone_ms: int) -> Call[PrunedNow]:
+    """Prune these ended processes: id, status, and the time in the list of that status at which each was seen. One that
+    is not as it was seen stays, and so does one that lives."""
+
+    def decode(reply: Reply) -> PrunedNow:
+        return PrunedNow(int(reply[0]), tuple((pid, why) for pid, why in reply[1]), int(reply[2]))
+
+    args = {"these": [list(one) for one in these], "tombstone_ms": tombstone_ms}
+    return Call("retention_prune", args, decode, about=tuple(one[0] for one in these))

@@ -15,6 +15,7 @@ from wakeline.processes.events import EventType
 from wakeline.processes.producing import Producible
 from wakeline.processes.reading import check_known
 from wakeline.processes.registration import Registration
+from wakeline.settings import DURATIONS
 from wakeline.store import processes
 from wakeline.store.calls import Program
 from wakeline.verbs.payload_types import TakenTypes, engine_of
@@ -30,6 +31,7 @@ class Caller:
     """Where it asks, with which code, and what it has learned. Every program of a verb is given one.
 
     ``environment``: what its starts capture. ``grace_ms``: after how long a process that is asked to end is ended.
+    ``tombstone_ms``: for how long the id of one that it prunes stays used up.
     """
 
     def __init__(
@@ -38,11 +40,13 @@ class Caller:
         *,
         grace_ms: int,
         now_ms: Callable[[], int],
+        tombstone_ms: int = DURATIONS["tombstone_ms"],
         environment: EnvironmentSpec = EMPTY,
         registry: Registry | None = None,
     ) -> None:
         self.namespace = namespace
         self.grace_ms = grace_ms
+        self.tombstone_ms = tombstone_ms
         self.now_ms = now_ms
         self.environment = environment
         self.registry = registry or Registry()

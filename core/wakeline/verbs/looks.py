@@ -202,7 +202,7 @@ def listed(
     return found
 
 
-def _indexed(status: str, behind: str, stale: Sequence[Sequence[str]]) -> Program[None]:
+def indexed(status: str, behind: str, stale: Sequence[Sequence[str]]) -> Program[None]:
     """What lists look in is brought up to date, in slices. The list is right without it, and longer on its way."""
     try:
         while (yield processes.index(status, behind, stale)):
@@ -251,7 +251,7 @@ def page(
         if page.score:
             statuses, score, member = statuses[page.done :], page.score, page.member
         if page.stale or (page.score and page.behind):
-            yield from _indexed(statuses[0], page.behind, page.stale)
+            yield from indexed(statuses[0], page.behind, page.stale)
         if not page.score:
             break
     shown = yield from _held_up(list(found.values()))

@@ -11,6 +11,7 @@ import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, WakelineError
 from wakeline.client.externals import External
 from wakeline.client.handles import Handle
+from wakeline.client.many import Many
 from wakeline.client.sessions import Session
 from wakeline.client.triggers import Trigger
 from wakeline.errors import InvalidArguments, InvalidId, SessionDeleted, SessionNotFound, UnknownName, WrongVerb
@@ -84,6 +85,11 @@ VERBS: dict[str, Row] = {
     "app.pause": (lambda app: app.pause, (None,), {}),
     "app.resume": (lambda app: app.resume, (None,), {}),
     "app.why": (lambda app: app.why, ("clerk/1",), {}),
+    "many.prune": (
+        lambda app: app.many.prune,
+        ("completed",),
+        {"older_than": "1d", "everything": False, "expect": 5, "dry_run": True, "progress": None},
+    ),
     "handle.result": (lambda app: app.handle("p").result, (0.01,), {}),
     "handle.signal": (lambda app: app.handle("p").signal, ("go", 1), {"key": "k"}),
     "handle.cancel": (lambda app: app.handle("q").cancel, ("why",), {}),
@@ -125,6 +131,7 @@ VERBS: dict[str, Row] = {
 WAITS = {"handle.result": FOREVER, "session.ask": FOREVER}
 WITHOUT_VALUES = {
     "app": {"fleet", "metrics", "doctor", "close", "connect", "run", "new_async_store", "using"},
+    "many": set[str](),
     "handle": {"status", "view", "why", "retry"},
     "external": {"status", "view", "why", "retry", "result", "signal", "cancel", "retarget", "effects", "events"},
     "session": {"create", "delete", "inspect", "skip", "graph", "frames", "state", "turn"},
@@ -206,6 +213,7 @@ def test_an_option_of_a_start_is_taken_or_refused_typed(world: World, there: App
 def test_every_public_verb_stands_in_the_table(app: App) -> None:
     kinds = {
         "app": App,
+        "many": Many,
         "handle": Handle,
         "external": External,
         "session": Session,

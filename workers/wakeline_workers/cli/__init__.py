@@ -58,6 +58,9 @@ COMMANDS = {
         "show": "Show one process.",
         "events": "Print a process's events.",
     },
+    "prune": {
+        "prune": "Remove ended processes now, and not at the end of their retention.",
+    },
     "queues": {
         "queues": "List queues and limits, or pause, resume.",
     },

@@ -57,6 +57,7 @@ CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
             errors.OccurrenceConflict,
             errors.SubscriptionChanged,
             errors.AlreadyRunning,
+            errors.CountMoved,
             errors.RotationOverlaps,
         ),
         5,

@@ -1,7 +1,8 @@
 -- Purpose: one page of processes of some statuses, newest first within each.
 -- Include: base errors filters
 -- ARGV: statuses, limit, score ('+inf' or where the last page ended in the first of the statuses), member ('' or the
---       last id of that score), kind?, engine? (its name), sid?, waiting? (signal name), parent?
+--       last id of that score), kind?, engine? (its name), sid?, waiting? (signal name), parent?, bare? (a row is [pid,
+--       status, its time there, when it was registered, '1' if it was asked to end])
 -- Reply: {rows [pid, fields, spec, its time in the list of its status, what a failed one says of its error or '']*,
 --        next score or '', next member, how many of the statuses are done, now, the filter whose index is far behind in
 --        the next of the statuses or '', what an index has and should not [status, word, pid]*}; a page may hold fewer
@@ -17,7 +18,11 @@ local function is_full() return #rows >= a.limit or seen >= BOUND end
 local function look_at(pid, at)
   seen, time, name = seen + 1, at, pid
   local p = filters.read(pid)
-  if filters.fits(pid, p, a) then
+  if not filters.fits(pid, p, a) then return end
+  if a.bare then
+    local more = fields(proc_key(pid), 'ca', 'cr')
+    rows[#rows + 1] = { pid, p.st, at, more.ca or '', more.cr and '1' or '' }
+  else
     local spec = call('GET', ns .. 'spec:' .. pid) or ''
     rows[#rows + 1] = { pid, call('HGETALL', proc_key(pid)), spec, at, error_of(pid, p.st) }
   end

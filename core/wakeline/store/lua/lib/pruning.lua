@@ -1,9 +1,5 @@
 -- Pruning: one ended process goes, with all that belongs to it.
 -- Needs: base filters doorbell approvals slots environments attachments
-local UNREAD, UNTOLD = 3600000, 60000 -- ms after which a process that had to stay is looked at again
-
-local function stays(pid, status, ms) call('ZADD', ns .. 'idx:' .. status, int(now - a.retention_ms + ms), pid) end
-
 -- Slots that the end of their process left, at most so many. Returns how many are gone.
 local function drop_slots(key, most)
   local ids = most > 0 and call('SPOP', key, most) or {}
@@ -32,7 +28,8 @@ local function leave_holders(pid)
   return left > 0
 end
 
--- True when the process is gone. A child whose live parent has not journaled its result stays (race 20).
+-- True when the process is gone; else why it stays. A child whose live parent has not journaled its result is `unread`
+-- (race 20). Of one that many hold a `part` is gone, and the next call goes on with it.
 local function prune(pid, status)
   -- One look: most processes leave a record, a registration and a log, and nothing else.
   local more = call('EXISTS', ns .. 'bound:' .. pid, ns .. 'waiters:' .. pid, ns .. 'granted:' .. pid,
@@ -41,7 +38,7 @@ local function prune(pid, status)
     ns .. 'atts:process:' .. pid, ns .. 'atts:payload:' .. pid, ns .. 'atts:journal:' .. pid) > 0
   -- A process that was not told of its end yet is found through it, so it stays until a todo row has done the rest.
   if more and call('EXISTS', ns .. 'bound:' .. pid, ns .. 'waiters:' .. pid) > 0 then
-    return stays(pid, status, UNTOLD)
+    return false, 'untold'
   end
   local p = fields(proc_key(pid), 'pa', 'env', 'uk', 'ep', 'ix')
   if p.pa then
@@ -49,11 +46,11 @@ local function prune(pid, status)
     local unread = call('SISMEMBER', ns .. 'children:' .. p.pa, pid) == 1
       and call('HEXISTS', ns .. 'journal:' .. p.pa, 'result:' .. pid) == 0
       and call('HEXISTS', ns .. 'journal:' .. p.pa, '@read:' .. pid) == 0
-    if parent.st and not ENDED[parent.st] and unread then return stays(pid, status, UNREAD) end
+    if parent.st and not ENDED[parent.st] and unread then return false, 'unread' end
     call('SREM', ns .. 'children:' .. p.pa, pid)
   end
   if more then
-    if not leave_holders(pid) then return false end
+    if not leave_holders(pid) then return false, 'part' end
     call('UNLINK', ns .. 'replay:' .. pid, ns .. 'journal:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid,
       ns .. 'answered:' .. pid, ns .. 'children:' .. pid, ns .. 'mail:' .. pid, ns .. 'input:' .. pid,
       ns .. 'granted:' .. pid)
