@@ -6,7 +6,7 @@
     │   ├── BodyInvalid            ├── AppNotFound             ├── UnknownName             ├── DuplicateName
     │   ├── WrongVerb              ├── KeyFormatTooNew         ├── InvalidSchedule         ├── AgentConflict
     │   ├── ServerStartFailed      ├── IsolationUnavailable    ├── SecretRefused           ├── RotationOverlaps
-    │   ├── ForeignDoorbell        ├── InstrumentNotFound      └── ExtraMissing
+    │   ├── ForeignDoorbell        ├── InstrumentNotFound      ├── ExtraMissing            └── AccessUndecided
     ├── StoreError
     │   ├── RedisUnavailable: WritesRefused                    ├── RedisRefused: RedisUrlInvalid ├── TlsFailed
     │   └── StoreOutOfMemory       └── ScriptFailed            └── AttachmentStoreFailed
@@ -40,6 +40,10 @@
     ├── AttachmentError
     │   ├── AttachmentNotFound     ├── AttachmentBackendMissing └── AttachmentCorrupt
     │   └── SweepRefused
+    ├── WebError
+    │   ├── RequestUnreadable      ├── RequestTooLarge         ├── MediaTypeRefused        ├── HostRefused
+    │   ├── OriginRefused          ├── Unauthenticated         ├── RoleTooLow
+    │   └── RouteNotFound          └── MethodRefused
     ├── UnknownError
     └── SessionError
         ├── UnknownAgent           ├── HeadConflict            ├── EntryNotFound           ├── StaleBranch
@@ -314,6 +318,14 @@ class ExtraMissing(ConfigurationError):
     extra: str
     instead: str
     template = "{what} needs packages that are not installed. Run: pip install 'wakeline[{extra}]'. Or {instead}."
+
+
+class AccessUndecided(ConfigurationError):
+    """A web face would be open to all who can reach it, and nothing says that it may be."""
+
+    where: str
+    ways: Sequence[str]
+    template = "The web face of {where} has no way to tell who may use it. Give it one: {ways}."
 
 
 class SecretRefused(ConfigurationError):
@@ -1288,6 +1300,79 @@ class HeadConflict(SessionError):
     found: int
     retryable = True
     template = "Session {session_id!r} is at revision {found}, not {expected}. Read it again and repeat."
+
+
+# The web face: a request was refused before any verb was asked.
+
+
+class WebError(WakelineError):
+    """A request over HTTP was refused before anything was done."""
+
+
+class RequestUnreadable(WebError):
+    """A request over HTTP is not what HTTP or JSON allow."""
+
+    reason: str
+    template = "The request cannot be read: {reason}."
+
+
+class RequestTooLarge(WebError):
+    """The body of a request is over the limit, in bytes."""
+
+    limit: int
+    template = "The body has over {limit} bytes, which is the limit. Store it as an attachment, and send a reference."
+
+
+class MediaTypeRefused(WebError):
+    """The body of a request has a media type that is not taken."""
+
+    given: str
+    takes: str
+    template = "A body of type {given!r} is not taken here. Send {takes}, and name it in Content-Type."
+
+
+class HostRefused(WebError):
+    """A request names a host by which this server is not known: a page of another site may have led a browser here."""
+
+    host: str
+    template = "This server is not known as {host!r}. Name the host in WAKELINE_WEB_HOSTS, or as `hosts` of asgi()."
+
+
+class OriginRefused(WebError):
+    """A page of another site sent a request that changes something."""
+
+    origin: str
+    template = "A page of another site ({origin}) asks for a change. Open the page of this server, and ask there."
+
+
+class Unauthenticated(WebError):
+    """A request does not say who sends it, or not in a way that is good here."""
+
+    template = "It is not known who asks. Send credentials that are good for this server."
+
+
+class RoleTooLow(WebError):
+    """Who asks may not do this."""
+
+    name: str
+    role: str
+    needed: str
+    template = "{name!r} has the role {role}, and this needs {needed}. Ask someone who has it, or to be given it."
+
+
+class RouteNotFound(WebError):
+    """The web face has nothing at this path."""
+
+    path: str
+    template = "There is nothing at {path!r}. /v1/openapi.json lists the routes; an id in a path is percent-encoded."
+
+
+class MethodRefused(WebError):
+    """The web face has other methods at this path."""
+
+    method: str
+    allowed: Sequence[str]
+    template = "{method} is not possible here; what is: {allowed}."
 
 
 class UnknownError(WakelineError):

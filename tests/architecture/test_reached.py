@@ -16,6 +16,8 @@ BEGINNINGS = {
     "wakeline_workers.scrape._Answer.log_message": "http.server calls it after each request",
     "wakeline_workers.scrape._Server.handle_error": "http.server calls it when a connection breaks",
     "wakeline.__getattr__": "Python asks it for the names that the package has not loaded yet",
+    "wakeline.web.face.asgi": "an ASGI app mounts what it makes",
+    "wakeline.web.serving._Server.capture_signals": "uvicorn surrounds its work with it",
     "wakeline.__dir__": "Python asks it for all names of the package",
     "wakeline_workers.cli.main": "the entry point of both programs",
     "wakeline_workers.jobs.run": "the function that a doorbell names to RQ",

@@ -12,6 +12,17 @@ from wakeline import errors
 from wakeline.errors import WakelineError
 
 CODES = {
+    "access_undecided",
+    "web_error",
+    "request_unreadable",
+    "request_too_large",
+    "media_type_refused",
+    "host_refused",
+    "origin_refused",
+    "unauthenticated",
+    "role_too_low",
+    "route_not_found",
+    "method_refused",
     "agent_conflict",
     "already_running",
     "ambiguous_id",

@@ -123,6 +123,9 @@ class ProcessView(Status):
     """The session whose turn it is."""
     wake_target: str | None
     """The session that it wakes."""
+    originator: str | None
+    """Who its chain of starts began with: ``host:<name>`` of someone who uses the web face, or the scope of a session;
+    None for code that holds the app."""
     recovery: str
     """What the loss of its worker means: rerunnable, owner_bound or externally_owned."""
     generation: int
@@ -172,6 +175,7 @@ def process_of(view: StoredProcess) -> ProcessView:
         children_count=view.children_count,
         session=view.turn_of,
         wake_target=view.wake_session,
+        originator=view.originator,
         recovery=registration.recovery,
         generation=view.generation,
         attempt=view.attempt if last is None or last.run is None else last.run.attempt,

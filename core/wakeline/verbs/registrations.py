@@ -137,16 +137,18 @@ class Registrations:
         captured: EnvironmentSpec,
         wake_target: SessionScope | None,
         wake_end: bool,
+        originator: Originator | None = None,
     ) -> Registration | Filled:
         """Like `registration_of`. A plain start gives a filled template, except for the first one."""
         env_ref = captured.ref
-        plain = options is NOTHING or replace(options, id="") == PLAIN
+        plain = originator is None and (options is NOTHING or replace(options, id="") == PLAIN)
         if not (plain and isinstance(body, Engine) and body.is_plain and wake_target is None):
             return registration_of(
                 body,
                 arguments,
                 options,
                 namespace=self._namespace,
+                originator=originator,
                 wake_target=wake_target,
                 wake_end=wake_end,
                 env_ref=env_ref,

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from wakeline.attachments.attachment import MARK, owner_of_process
-from wakeline.causality import SessionScope
+from wakeline.causality import Originator, SessionScope
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EnvironmentSpec, environment
 from wakeline.errors import AlreadyRunning, InvalidArguments, ProcessConflict
@@ -159,6 +159,20 @@ def start(
     return begun.id
 
 
+def start_by(
+    caller: Caller,
+    body: Engine[..., Any] | Tool[..., Any],
+    given: dict[str, Any],
+    options: Options,
+    originator: Originator,
+) -> Program[tuple[str, bool]]:
+    """Start a process, as `start`, whose chain begins with someone who is not the app itself. Its id, and whether it
+    was not there before."""
+    [one] = _checked(caller, body, [given], [options], originator)
+    begun = yield from begin(caller, one)
+    return begun.id, begun.incarnation == one.asked.incarnation
+
+
 def start_many(
     caller: Caller,
     body: Engine[..., Any] | Tool[..., Any],
@@ -210,6 +224,7 @@ def _checked(
     body: Engine[..., Any] | Tool[..., Any],
     rows: Sequence[dict[str, Any]],
     each: Sequence[Options],
+    originator: Originator | None = None,
 ) -> list[Start]:
     """The checked starts of some rows, whose options differ only in their ids."""
     options = each[0]
@@ -218,7 +233,9 @@ def _checked(
     target = SessionScope(session_id=wake.session_id) if wake else None
     found: list[Start] = []
     for given, own in zip(rows, each, strict=True):
-        asked = caller.registrations.of(body, given, own, captured=captured, wake_target=target, wake_end=ends)
+        asked = caller.registrations.of(
+            body, given, own, captured=captured, wake_target=target, wake_end=ends, originator=originator
+        )
         found.append(Start(asked, wake, own.ms("delay"), captured, own))
     return found
 

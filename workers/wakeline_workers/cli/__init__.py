@@ -82,6 +82,9 @@ COMMANDS = {
         "waits": "List what waiting processes wait for.",
         "resolve": "Answer an approval by its bearer token.",
     },
+    "web": {
+        "web": "Serve the app over HTTP, until SIGTERM or SIGINT.",
+    },
     "why": {
         "why": "Say why something is as it is, and what to type.",
     },
