@@ -83,6 +83,20 @@ def test_no_password_is_shown(shop: Shop, monkeypatch: pytest.MonkeyPatch, kind:
         monkeypatch.setenv("WAKELINE_REDIS_URL", shop.url)
 
 
+def test_who_may_use_the_web_face_is_known_and_no_secret_of_theirs_is_shown(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WAKELINE_WEB_TOKENS", "WAKELINE_WEB_USERS"):
+        monkeypatch.setenv(name, "ann:operate:hunter2-hunter2-hunter2")
+    monkeypatch.setenv("WAKELINE_WEB_TRUST", "10.0.0.0/8")
+    result = shop.run("config")
+    assert "hunter2" not in result.output and result.stderr == ""
+    found = rows(shop)
+    assert found["WAKELINE_WEB_TOKENS"] == found["WAKELINE_WEB_USERS"] == ("…", "variable")
+    assert found["WAKELINE_WEB_TRUST"] == ("10.0.0.0/8", "variable")
+    assert found["WAKELINE_WEB_USER_ROLE"] == ("view", "default")
+
+
 def test_an_app_that_cannot_be_loaded_still_shows_what_the_environment_says(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,8 @@ class Setting:
     meaning: str
     fallback: str = ""
     """What is shown where no variable and no code says anything, unless the field has a value."""
+    hidden: bool = False
+    """Whether its value holds secrets: all that is shown is that it is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,12 @@ SETTINGS = (
     ),
     Setting(("WAKELINE_METRICS",), "metrics", "Whether workers count what they do."),
     Setting(("WAKELINE_METRICS_PORT",), "metrics_port", "The port, or host:port, at which a scraper gets metrics."),
+    Setting(("WAKELINE_WEB_TOKENS",), None, "Who may use `web` by a bearer token.", hidden=True),
+    Setting(("WAKELINE_WEB_USERS",), None, "Who may use `web` by a password.", hidden=True),
+    Setting(("WAKELINE_WEB_USER_HEADER",), None, "The header by which a proxy names who uses `web`."),
+    Setting(("WAKELINE_WEB_USER_ROLE",), None, "The role of those whom a proxy names.", "view"),
+    Setting(("WAKELINE_WEB_TRUST",), None, "The networks of such proxies."),
+    Setting(("WAKELINE_WEB_HOSTS",), None, "The names by which the server of `web` is known."),
     Setting(("WAKELINE_INSTRUMENT",), "instrument", "An instrument that workers tell what happens, module:attribute."),
     Setting(("WAKELINE_ISOLATED",), "isolated", "Isolated tools at once in a worker process."),
     Setting(("WAKELINE_ISOLATED_MEMORY",), "isolated_memory_mb", "MB after which a child that ran one is replaced."),
@@ -114,7 +122,8 @@ def _one(setting: Setting, told: Settings, actual: Settings, env: Mapping[str, s
     named = next((name for name in setting.variables if env.get(name)), None)
     name, source = named or setting.variables[0], VARIABLE if named else DEFAULT
     if setting.field is None:
-        return Configured(name, env[named] if named else setting.fallback, source, setting.meaning)
+        given = "…" if setting.hidden else env.get(name, "")
+        return Configured(name, given if named else setting.fallback, source, setting.meaning)
     value = getattr(actual, setting.field)
     if value != getattr(told, setting.field):
         name, source = setting.variables[0], APP_CODE

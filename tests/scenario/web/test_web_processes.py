@@ -278,6 +278,8 @@ def test_cancel_and_retry(web: Client) -> None:
 
 def test_a_list_goes_on_by_its_cursor_and_by_its_link(web: Client) -> None:
     pids = [start(web, "nap", id=f"n {n}") for n in range(5)]
+    for pid in pids:
+        waits(web, pid)  # one that changes its status meanwhile would move in the list
     found, url, pages = [], f"{AT}?kind=nap&limit=2", 0
     while True:
         got = web.get(url)
