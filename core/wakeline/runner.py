@@ -307,8 +307,8 @@ class Runner:
             if error is raised:
                 raise
             raise error from error.__cause__  # without its group, whose frames do not help
-        if run.life.misfit is not None:
-            raise Stopped  # it caught the exception that ended it
+        if run.life.misfit is not None or run.life.denied:
+            raise Stopped  # it, or one of its tasks, caught the exception that ended it
         if run.awaits_children:
             await await_children(run)
         if run.has_deferred:
@@ -317,7 +317,7 @@ class Runner:
 
     def _check_fits(self, run: Run, error: BaseException) -> None:
         """Raises `Stopped` if the deploy, and not the body, is at fault for the error."""
-        if run.life.misfit is not None:
+        if run.life.misfit is not None or run.life.denied:
             raise Stopped from error
         if isinstance(error, Exception) and run.fitting.is_bug(error):
             raise run.life.unfit("bug", error) from error

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from wakeline.body.context import AsyncCtx
+from wakeline.run.asides import GONE
+from wakeline.store.calls import Call
 
-from tests.contract.test_replays_of_any_body import Player, work_until_dead
+from tests.contract.test_replays_of_any_body import Mortal, Player, work_until_dead
 from tests.contract.working import app_of
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
 
+T = TypeVar("T")
 LONG_S = 60
 
 
@@ -147,6 +150,38 @@ def test_what_follows_a_give_up_acts_on_nothing_else_after_the_death_of_its_work
 
     lived(world, player, [(dies_at, after)])
     assert len({"late", "in time"} & player.did.keys()) == 1, player.did
+
+
+class Counts(Mortal):
+    """The client of a worker, which counts the rows of give-ups that it writes."""
+
+    written = 0
+
+    async def execute(self, call: Call[T]) -> T:
+        Counts.written += str(call.args).count(GONE)
+        return await super().execute(call)
+
+
+def test_many_that_are_given_up_side_by_side_are_written_once_before_what_follows_each(world: World) -> None:
+    """Each of the steps that follow waits for one write of them all, and does not write all of them again."""
+    player, many = Player(app_of(world)), 300
+
+    async def long() -> None:
+        await asyncio.sleep(LONG_S)
+
+    @player.release.engine
+    async def job(ctx: AsyncCtx) -> None:
+        async def one(i: int) -> None:
+            await gives_up(ctx.step(f"long {i}", long), 0.2)
+            await ctx.step(f"after {i}", player.act, f"after {i}")
+
+        await asyncio.gather(*(one(i) for i in range(many)))
+
+    player.release.using(id="p").start(job)
+    Counts.written = 0
+    work_until_dead(world, player.release, "w_0", 0, after=False, store=Counts)
+    assert (world.status(), sum(player.did.values())) == ("completed", many)
+    assert many <= Counts.written <= 3 * many
 
 
 def test_two_that_are_given_up_at_once_cost_one_write_before_what_follows(world: World) -> None:

@@ -238,7 +238,16 @@ class Mortal(AsyncStore):
         return await super().execute(call)
 
 
-def work_until_dead(world: World, release: App, owner: str, dies_at: int, after: bool, hold_ms: int = 0) -> bool:
+def work_until_dead(
+    world: World,
+    release: App,
+    owner: str,
+    dies_at: int,
+    after: bool,
+    hold_ms: int = 0,
+    *,
+    store: type[Mortal] = Mortal,
+) -> bool:
     """A worker takes the process and runs it, and dies at that write. Whether it did."""
 
     async def main() -> bool:
@@ -246,22 +255,22 @@ def work_until_dead(world: World, release: App, owner: str, dies_at: int, after:
         claims = world.do(stored_claims.take(owner, token_hex(4), release.queues, 1, lease_ms=LEASE_MS)).claims
         if not claims:
             return False
-        store = Mortal(world.backend, world.store.address).may_die(dies_at, after)
+        mortal = store(world.backend, world.store.address).may_die(dies_at, after)
         threads = ThreadPoolExecutor(2)
         try:
-            runner = Runner(store, release.registry, Host(hold_ms), clock=world.clock, threads=threads)
+            runner = Runner(mortal, release.registry, Host(hold_ms), clock=world.clock, threads=threads)
             runs = asyncio.gather(*(runner.run(claim) for claim in claims))
-            death = asyncio.ensure_future(store.dead.wait())
+            death = asyncio.ensure_future(mortal.dead.wait())
             done, _ = await asyncio.wait([runs, death], return_when=asyncio.FIRST_COMPLETED, timeout=LONGEST_RUN_S)
             assert done, "neither parked nor over"
             died = death.done()
-            store.buried.set()
+            mortal.buried.set()
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
             return died
         finally:
             threads.shutdown(wait=False)
-            await store.close()
+            await mortal.close()
 
     return asyncio.run(main())
 

@@ -4,6 +4,7 @@ ends with."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from typing import Any
@@ -277,6 +278,46 @@ def test_a_body_in_a_task_group_is_handed_back_at_a_shutdown_and_does_not_fail(a
     assert handle.result(timeout=10) == [2, 3]
     assert len(runs) == 2
     until(lambda: deferred == ["ended"])
+
+
+@pytest.mark.parametrize("way", ["race", "wait", "fails"])
+def test_a_body_that_reads_none_of_its_tasks_is_handed_back_at_a_shutdown_and_does_all_it_asks(
+    app: App, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    """Its tasks were refused their next step, because the worker leaves. So it has no outcome yet, and fails at
+    nothing. No task is logged as an exception that was never retrieved."""
+    runs: list[int] = []
+    did: list[int] = []
+
+    def second(n: int) -> int:
+        did.append(n)
+        return n
+
+    @app.engine
+    async def beside(ctx: AsyncCtx) -> int:
+        runs.append(1)
+
+        async def works(n: int) -> int:
+            async def leaves() -> None:
+                if len(runs) == 1:
+                    await asyncio.sleep(0.05)
+                    ctx.run.life.stop()  # what a worker does with its runs at SIGTERM
+
+            await ctx.step(f"first {n}", leaves)
+            return await ctx.step(f"second {n}", second, n)
+
+        if way == "race":
+            return (await ctx.race(works(1), works(2)))[1]
+        done, _ = await asyncio.wait([asyncio.ensure_future(works(n)) for n in (1, 2)])
+        if way == "fails" and any(task.exception() for task in done):
+            raise ValueError("a task failed")
+        return len(done)
+
+    assert app.start(beside).result(timeout=10) in (1, 2)
+    assert len(runs) == 2
+    assert way == "race" or sorted(did) == [1, 2]
+    gc.collect()
+    assert not [line for line in caplog.messages if "never retrieved" in line]
 
 
 def test_a_body_continues_as_new_from_within_a_task_group(app: App) -> None:

@@ -75,6 +75,8 @@ class Journal:
         self._room: asyncio.Semaphore | None = None
         """For verbs that write their rows themselves. Each has its text in memory, so thousands at once need much of
         it."""
+        self._giving_up: asyncio.Lock | None = None
+        """One task at a time writes what was given up, for all that wait to act."""
         self.has_acted = False
         """Whether this run has recorded something new, or waits for something new."""
 
@@ -327,11 +329,15 @@ class Journal:
             self.unwritten.give_up(key, after_ms)
 
     async def _write_given_up(self) -> None:
-        """Called before code acts that may follow from it. If the worker died in that code, a body that knew nothing of
-        what it gave up could get its outcome now, and act on that too."""
-        rows = self.unwritten.take_with_given_up()
-        await self._store.execute(journal.record(self._claim.fence, rows))
-        self.unwritten.are_written(rows)
+        """Called before code acts that may follow from it. If the worker died then, a body that knew nothing of
+        what it gave up could get its outcome now, and act on that too. A write that is on its way with it may be lost,
+        so this one waits for its own answer. A verb that writes its own row needs none of this, because in a replay
+        that row is asked for before anything new acts."""
+        self._giving_up = self._giving_up or asyncio.Lock()
+        async with self._giving_up:
+            while rows := self.unwritten.with_given_up(AT_ONCE):
+                await self._store.execute(journal.record(self._claim.fence, rows))
+                self.unwritten.are_written(rows)
 
     # -- writing
 
@@ -392,6 +398,6 @@ class Journal:
             while len(self.unwritten) > AT_ONCE:
                 rows = self.unwritten.first(AT_ONCE)
                 await self._store.execute(journal.record(self._claim.fence, rows))
-                self.unwritten.drop(rows)
+                self.unwritten.are_written(rows)
         except LeaseLost:
             raise self._life.lost() from None

@@ -31,6 +31,9 @@ class Life:
         self.refused = False
         """Whether a write of the run was refused: another run has the process, or the store lacks what this one was
         answered."""
+        self.denied = False
+        """Whether code was refused something new because the worker leaves. What the body ends with may follow from
+        that, even if the body waits for its tasks and reads none of them, so it is no outcome."""
         self.swallowed = False
         """Whether the body went on after its run was parked."""
         self.misfit: tuple[MisfitKind, BaseException] | None = None
@@ -71,9 +74,19 @@ class Life:
             raise ProcessExecutionUnavailable(verb="A context")
         if self.state is RunState.PARKED:
             self.swallowed = True
+            self._ends_a_task()
             raise Parked
         if not self.is_running or (is_new and self.stopping):
+            self.denied = True
+            self._ends_a_task()
             raise Stopped
+
+    def _ends_a_task(self) -> None:
+        """Reads, at its end, what control flow makes of this task. A body that ends with it reads no tasks beside it,
+        and the loop would log each as an exception that was never retrieved."""
+        task = asyncio.current_task()
+        if task is not None and task is not self.body:
+            task.add_done_callback(_read)
 
     async def settled(self) -> None:
         """Lets an effect that is issued during a park wait for the answer of the park script."""
@@ -86,6 +99,7 @@ class Life:
         self.misfit = self.misfit or (kind, error)
         self.stopping = True
         self._changed()
+        self._ends_a_task()
         return Stopped()
 
     def has_looked(self) -> None:
@@ -113,6 +127,7 @@ class Life:
         """A write was refused; the run is over."""
         self.refused = self.refused or self.is_running
         self.end(RunState.LOST)
+        self._ends_a_task()
         return Stopped()
 
     def end(self, state: RunState) -> None:
@@ -144,3 +159,8 @@ class Life:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
+
+
+def _read(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

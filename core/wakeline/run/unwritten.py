@@ -7,6 +7,7 @@ no code acts on it that a worker's death would undo.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from wakeline.run.asides import GONE
 from wakeline.store.journal import Row
@@ -42,23 +43,22 @@ class Unwritten:
         """The first ``n`` rows, which stay here."""
         return self._rows[:n]
 
-    def drop(self, rows: Sequence[Row]) -> None:
-        """Drops rows that the store has."""
-        written = {row.key for row in rows}
-        self._rows = [row for row in self._rows if row.key not in written]
-
-    def take_with_given_up(self) -> list[Row]:
-        """Takes the rows, and all that the body gave up. A write that is on its way with a row may be lost, so it does
-        not count."""
-        rows = self.take()
+    def with_given_up(self, n: int) -> list[Row]:
+        """Up to ``n`` rows, which stay here: the next ones, then others that the body gave up and that a write has
+        taken without an answer. Nothing is left to write once the store has all that was given up."""
+        if not self.given_up:
+            return []
+        rows = self._rows[:n]
         keys = {row.key for row in rows}
-        return [*rows, *(row for key, row in self.given_up.items() if key not in keys)]
+        return [*rows, *islice((row for key, row in self.given_up.items() if key not in keys), n - len(rows))]
 
     def put_back(self, rows: Sequence[Row]) -> None:
         """Puts rows back whose write was refused and wrote nothing."""
         self._rows = [*rows, *self._rows]
 
     def are_written(self, rows: Sequence[Row]) -> None:
-        """Notes that the store has these."""
-        for row in rows:
-            self.given_up.pop(row.key, None)
+        """Drops rows that the store has."""
+        written = {row.key for row in rows}
+        self._rows = [row for row in self._rows if row.key not in written]
+        for key in written:
+            self.given_up.pop(key, None)

@@ -280,7 +280,9 @@ class Waits:
             return
         self.open.forget(ids)
         self._life.in_flight.begin()
-        self._life.tasks.add(asyncio.get_running_loop().create_task(close()))
+        task = asyncio.get_running_loop().create_task(close())
+        self._life.tasks.add(task)
+        task.add_done_callback(self._life.tasks.discard)
 
     def hinted(self, slot: str, claim_id: str, text: str) -> bool:
         """Takes the resolution (JSON) that a hint brought. False if it cannot be relied on: then the run has to
