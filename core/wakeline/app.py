@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from wakeline.attachments.backend import BlobBackend, Blobs
@@ -32,6 +33,7 @@ from wakeline.names import called, check_namespace, session_id
 from wakeline.observe.approvals import ApprovalView
 from wakeline.observe.doctor import Diagnosis
 from wakeline.observe.entries import EntryView
+from wakeline.observe.filters import ProcessFilter
 from wakeline.observe.fleet import FleetView
 from wakeline.observe.metrics import MetricsView
 from wakeline.observe.processes import Status
@@ -48,7 +50,7 @@ from wakeline.store.blocking import SyncStore
 from wakeline.store.calls import Program
 from wakeline.store.connection import Backend
 from wakeline.telemetry.instrument import Instrument
-from wakeline.tools.tool import Tool
+from wakeline.tools.tool import Duration, Tool
 from wakeline.verbs import answers, approvals, inbox, looks, queues, sessions, starts, why
 from wakeline.verbs.attachments import Attachments
 from wakeline.verbs.caller import Caller
@@ -297,17 +299,39 @@ class App(Declarations):
         status: str | None = None,
         *,
         kind: str | None = None,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
         session: str | None = None,
         waiting: str | None = None,
         parent: str | None = None,
+        beginning: str | None = None,
+        since: Duration | datetime | None = None,
+        until: Duration | datetime | None = None,
         limit: int = 50,
         after: str | None = None,
     ) -> Page[Status]:
-        """Processes of a status ('live', 'any', or one), newest first within each status; ``parent``: those
-        that the body of this process started. ``.more`` says whether there are others."""
+        """Processes that are meant, as `ProcessFilter` has it, newest first within each status. ``.more`` says whether
+        there are others, and ``.next`` is the ``after`` of the next page. Each page is of one moment: a process that
+        changes its status between two pages may be on both, under each status, or on none if it came to an earlier
+        one. Raises `InvalidArguments`, `InvalidId`, `InvalidDuration`, `SessionNotFound`."""
         return self.run(
             "app.processes",
-            looks.listed(status, limit=limit, kind=kind, session=session, waiting=waiting, parent=parent, after=after),
+            looks.listed(
+                ProcessFilter(
+                    status=status,
+                    kind=kind,
+                    name=name,
+                    labels=labels,
+                    session=session,
+                    waiting=waiting,
+                    parent=parent,
+                    beginning=beginning,
+                    since=since,
+                    until=until,
+                ),
+                limit=limit,
+                after=after,
+            ),
         )
 
     def waits(self, limit: int = 50, *, after: str | None = None) -> Page[ProcessWait]:

@@ -234,7 +234,33 @@ def test_ps_narrows_by_status_kind_session_and_signal(busy: Shop) -> None:
     assert ids(busy, "--kind", "nobody") == []
     assert ids(busy, "--session", "clerk/u1") == [turn]
     assert ids(busy, "--waiting", "decision") == ["refund-7", "the-child"]
+    assert ids(busy, "--name", "charge") == ["charge-1"]
+    assert ids(busy, "--beginning", "refund") == ["refund-7"]
+    assert ids(busy, "--since", "1h", "--status", "completed") == ["archive-1"]
+    assert ids(busy, "--until", "2026-01-01T00:00+01:00") == []
+    assert ids(busy, "--label", "tenant=acme") == []
     assert len(busy.json("ps", "--limit", "3")) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--since", "yesterday"), "is no duration and no moment"),
+        (("--since", "2026-12-01T08:00"), "has no time zone"),
+        (("--label", "tenant"), "is not KEY=VALUE"),
+        (("--label", "a=b", "--label", "a=c"), "has two values"),
+    ],
+)
+def test_an_option_of_a_filter_that_means_nothing_is_a_usage_error(
+    busy: Shop, words: tuple[str, ...], told: str
+) -> None:
+    said = busy.run("ps", *words)
+    assert (said.exit_code, told in said.stderr) == (2, True), said.stderr
+
+
+def test_a_beginning_of_an_id_that_is_too_short_says_how_long_it_has_to_be(busy: Shop) -> None:
+    said = busy.run("ps", "--beginning", "order")
+    assert (said.exit_code, "6 characters or more" in said.stderr) == (2, True), said.stderr
 
 
 def test_piped_output_has_rows_and_nothing_else(busy: Shop) -> None:

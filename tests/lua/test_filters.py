@@ -9,12 +9,14 @@ from typing import Any, cast
 
 import pytest
 from wakeline.errors import StoreOutOfMemory
+from wakeline.observe.filters import ProcessFilter
 from wakeline.observe.processes import ENDED, LIVE
 from wakeline.processes.lease import Fence
 from wakeline.store import ends, processes, sessions
 from wakeline.store import waits as stored_waits
 from wakeline.store.calls import Call
 from wakeline.store.processes import ListPage
+from wakeline.values import from_json
 from wakeline.verbs import looks
 
 from tests.compat import before
@@ -27,7 +29,11 @@ TOOL: dict[str, Any] = {
     "identity": {"kind": "tool", "label": "add"},
 }
 NAPS: dict[str, Any] = {"input": {"type": "engine", "kind": "naps", "payload": None}, "identity": {"kind": "naps"}}
-FILTERS: tuple[dict[str, str], ...] = (
+FILTERS: tuple[dict[str, Any], ...] = (
+    {"name": "naps"},
+    {"name": "add"},
+    {"labels": {"tenant": "acme"}},
+    {"labels": {"tenant": "acme", "tier": "gold"}, "waiting": "go"},
     {"kind": "job"},
     {"kind": "naps"},
     {"kind": "tool"},
@@ -56,19 +62,20 @@ def settle(world: World, *statuses: str, of: str = "kspw") -> None:
 
 def listed(world: World, status: str = "any", limit: int = 1000, after: str | None = None, **by: Any) -> list[str]:
     """One page of the verb."""
-    return [row.id for row in world.store.run(looks.listed(status, limit=limit, after=after, **by))]
+    which = ProcessFilter(status=status, **by)
+    return [row.id for row in world.store.run(looks.listed(which, limit=limit, after=after))]
 
 
 def in_pages(world: World, limit: int, **by: Any) -> Iterator[list[str]]:
     """All pages of the verb, each asked for with the cursor of the one before."""
-    page = world.store.run(looks.listed("any", limit=limit, **by))
+    page = world.store.run(looks.listed(ProcessFilter(**by), limit=limit))
     yield [row.id for row in page]
     while page.next:
-        page = world.store.run(looks.listed("any", limit=limit, after=page.next, **by))
+        page = world.store.run(looks.listed(ProcessFilter(**by), limit=limit, after=page.next))
         yield [row.id for row in page]
 
 
-def scanned(world: World, **by: str) -> list[str]:
+def scanned(world: World, **by: Any) -> list[str]:
     """What a look at every record finds, newest first within each status."""
     found: list[str] = []
     for status in LIVE + ENDED:
@@ -77,12 +84,16 @@ def scanned(world: World, **by: str) -> list[str]:
             record = world.redis.hgetall(world.key(f"proc:{pid}"))
             kind = {"t": "tool", "x": "external", "s": "session_turn"}.get(record["k"])
             kind = kind or record["cd"].removeprefix("e:")
+            code = record.get("cd", "").partition(":")[2]
+            labels = from_json(world.redis.get(world.key(f"spec:{pid}"))).get("labels", {})
             name = by.get("waiting")
             link = record.get(f"l:{name}")
             waits = f"n:{name}" in record or (link is not None and f"n:{link}" in record)
             if (
                 by.get("kind", kind) == kind
                 and by.get("parent") in (None, record.get("pa"))
+                and by.get("name", code) == code
+                and by.get("labels", {}).items() <= labels.items()
                 and ("session" not in by or by["session"] in (record.get("ws"), record.get("sid")))
                 and (name is None or waits)
             ):
@@ -423,6 +434,9 @@ class Walk:
                 over = random.choice([{}, NAPS, TOOL, {"kind": "external"}])
                 if self.n > 2 and random.random() < 0.4:
                     over = over | {"parent": random.choice(["p1", "p2"])}
+                over = over | Random(self.n).choice(
+                    [{}, {"labels": {"tenant": "acme"}}, {"labels": {"tenant": "acme", "tier": "gold"}}]
+                )
                 session = random.choice([None, "bot/1", "bot/2"])
                 delay = random.choice([None, None, 700])
                 self.do(
@@ -458,7 +472,7 @@ class Walk:
                 sid = random.choice(["bot/1", "bot/2"])
                 world.do(sessions.send(world.session(sid), '{"kind":"input","input":"hello"}'))
             case "index":
-                world.do(processes.index(random.choice(LIVE + ENDED), random.choice("kspw")))
+                world.do(processes.index(random.choice(LIVE + ENDED), random.choice("kspwnl")))
             case _:
                 world.pass_ms(random.choice([1, 200, 600]))
 

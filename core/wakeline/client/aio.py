@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from wakeline.client.drivers import AwaitedDriver
@@ -24,6 +25,7 @@ from wakeline.names import called, session_id
 from wakeline.observe.approvals import ApprovalView
 from wakeline.observe.doctor import Diagnosis
 from wakeline.observe.entries import EntryView
+from wakeline.observe.filters import ProcessFilter
 from wakeline.observe.fleet import FleetView
 from wakeline.observe.metrics import MetricsView
 from wakeline.observe.processes import Status
@@ -31,7 +33,7 @@ from wakeline.observe.sessions import SessionView
 from wakeline.observe.waits import ProcessWait
 from wakeline.pages import Page
 from wakeline.store.awaited import AsyncStore
-from wakeline.tools.tool import Tool
+from wakeline.tools.tool import Duration, Tool
 from wakeline.verbs import answers, approvals, inbox, looks, queues, sessions, starts, why
 from wakeline.verbs.attachments import AsyncAttachments
 from wakeline.verbs.fleet import FleetVerbs
@@ -141,17 +143,37 @@ class AsyncApp:
         status: str | None = None,
         *,
         kind: str | None = None,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
         session: str | None = None,
         waiting: str | None = None,
         parent: str | None = None,
+        beginning: str | None = None,
+        since: Duration | datetime | None = None,
+        until: Duration | datetime | None = None,
         limit: int = 50,
         after: str | None = None,
     ) -> Page[Status]:
-        """Processes of a status ('live', 'any', or one), newest first within each; ``.more`` says whether there are
-        others."""
+        """Processes that are meant, as `ProcessFilter` has it, newest first within each status; ``.more`` says whether
+        there are others."""
         return await self._client.run(
             "app.processes",
-            looks.listed(status, limit=limit, kind=kind, session=session, waiting=waiting, parent=parent, after=after),
+            looks.listed(
+                ProcessFilter(
+                    status=status,
+                    kind=kind,
+                    name=name,
+                    labels=labels,
+                    session=session,
+                    waiting=waiting,
+                    parent=parent,
+                    beginning=beginning,
+                    since=since,
+                    until=until,
+                ),
+                limit=limit,
+                after=after,
+            ),
         )
 
     async def waits(self, limit: int = 50, *, after: str | None = None) -> Page[ProcessWait]:

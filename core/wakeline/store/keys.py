@@ -436,7 +436,8 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily(
         "by:<status>:<filter>:<value>",
         "zset",
-        "processes of a status that a filter of a list finds, by time: k: kind, s: session, p: parent, w: signal",
+        "processes of a status that a filter of a list finds, by time: k: kind, n: name, l: label, s: session, p:"
+        " parent, w: signal, i: beginning of its id",
         "fleet",
         "next transition, prune; of one that a release before moved a list that meets it",
     ),

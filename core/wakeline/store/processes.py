@@ -91,10 +91,16 @@ def read_log(process_id: str, *, after: int = 0, count: int = 0, tail: bool = Fa
 
 
 def read(
-    process_id: str, *, after: int = 0, count: int = 0, tail: bool = False, detail: bool = False
+    process_id: str,
+    *,
+    after: int = 0,
+    count: int = 0,
+    tail: bool = False,
+    detail: bool = False,
+    brief: bool = False,
 ) -> Call[StoredProcess]:
     """One consistent look: ``count`` events after a sequence (or the last ones); with ``detail`` journal keys,
-    slots and children.
+    slots and children. ``brief``: the registration of a process with a long input has none.
 
     Raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
 
@@ -117,8 +123,21 @@ def read(
             tuple(stored_event(e) for e in reply[10]),
         )
 
-    args = {"pid": process_id, "after": after, "count": count, "tail": tail or None, "detail": detail or None}
-    return Call("process_read", args, decode, brings=_whole_process, about=(process_id,))
+    args = {
+        "pid": process_id,
+        "after": after,
+        "count": count,
+        "tail": tail or None,
+        "detail": detail or None,
+        "brief": brief or None,
+    }
+    brings = _without_its_input if brief else _whole_process
+    return Call("process_read", args, decode, brings=brings, about=(process_id,))
+
+
+def _without_its_input(blobs: Blobs, reply: Reply) -> Program[Reply]:
+    rest = yield from stand_ins.whole(blobs, [reply[0], "", *reply[2:]])
+    return [rest[0], reply[1], *rest[2:]]
 
 
 def _whole_process(blobs: Blobs, reply: Reply) -> Program[Reply]:
@@ -129,8 +148,7 @@ def _whole_process(blobs: Blobs, reply: Reply) -> Program[Reply]:
     except (AttachmentNotFound, AttachmentCorrupt) as lost:
         log.warning("the input of a process is lost: %s", lost)
         spec = reply[1]
-    rest = yield from stand_ins.whole(blobs, [reply[0], "", *reply[2:]])
-    return [rest[0], spec, *rest[2:]]
+    return (yield from _without_its_input(blobs, [reply[0], spec, *reply[2:]]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +185,14 @@ def list_page(
     session_id: str | None = None,
     waiting: str | None = None,
     parent: str | None = None,
+    name: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    beginning: str | None = None,
+    bounds: Mapping[str, int] | None = None,
 ) -> Call[ListPage]:
     """Processes of some statuses at one moment, newest first within each. ``kind`` as `Status` shows it: tool,
-    session_turn, external, or an engine's name."""
+    session_turn, external, or an engine's name; ``beginning``: of the id, 6 characters or more. ``bounds``, of the time
+    at which they came to their status: ``since``, ``until`` (ms), ``since_ago``, ``until_ago`` (ms before now)."""
     code = _KINDS.get(kind, "e") if kind is not None else None
     engine = kind if kind not in _KINDS else None
     args = {
@@ -182,6 +205,10 @@ def list_page(
         "sid": session_id,
         "waiting": waiting,
         "parent": parent,
+        "name": name,
+        "labels": labels,
+        "beginning": beginning,
+        **(bounds or {}),
     }
 
     def decode(reply: Reply) -> ListPage:

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from wakeline.errors import (
-    InvalidArguments,
     ProcessFailed,
     ProcessNoLongerRetained,
     ProcessNotFound,
@@ -20,11 +19,11 @@ from wakeline.errors import (
     WaitTimeout,
     WritesRefused,
 )
-from wakeline.names import called, check_name, check_signal_name, split_session_id
 from wakeline.observe.effects import EffectView, effect_view, effects_of
 from wakeline.observe.events import EventPage, EventView, event_view
+from wakeline.observe.filters import ProcessFilter
 from wakeline.observe.follows import Reached
-from wakeline.observe.processes import ENDED, LIVE, ProcessView, Status, held_up, process_of, status_of
+from wakeline.observe.processes import ProcessView, Status, held_up, process_of, status_of
 from wakeline.observe.reasons import leaves_room
 from wakeline.observe.setbacks import trace_in
 from wakeline.observe.waits import ProcessWait, waits_with_process
@@ -48,7 +47,7 @@ ROWS_AT_ONCE = 256
 
 def status(process_id: str) -> Program[Status]:
     """One look; raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
-    stored: processes.StoredProcess = yield processes.read(process_id)
+    stored: processes.StoredProcess = yield processes.read(process_id, brief=True)
     return status_of(stored, stored.now_ms)
 
 
@@ -61,7 +60,7 @@ def process(process_id: str) -> Program[ProcessView]:
 
 def waits(limit: int, after: str | None = None) -> Program[Page[ProcessWait]]:
     """What waiting processes wait for, of at most ``limit`` processes; the last one that began to wait comes first."""
-    waiting = yield from page(("waiting",), limit=limit, after=after)
+    waiting = yield from page(ProcessFilter(status="waiting"), limit=limit, after=after)
     found: list[ProcessWait] = []
     for status in waiting:
         try:
@@ -168,37 +167,12 @@ def effects(process_id: str, after: int | str, limit: int) -> Program[Page[Effec
     return Page([view for view in views if view is not None], more=more, following=got.cursor)
 
 
-def listed(
-    status: str | None,
-    *,
-    limit: int,
-    kind: str | None = None,
-    session: str | None = None,
-    waiting: str | None = None,
-    parent: str | None = None,
-    after: str | None = None,
-) -> Program[Page[Status]]:
-    """Processes of a status ('live', 'any', or one), newest first within each. Raises `InvalidArguments` for another
-    word, `InvalidId`, and `SessionNotFound` for a session that never was."""
-    wanted = {"live": LIVE, "any": LIVE + ENDED} | {one: (one,) for one in LIVE + ENDED}
-    asked = "any" if status is None else status
-    if not isinstance(asked, str) or asked not in wanted:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidArguments(
-            name="processes", reason=f"status is live, any, or one of {', '.join(LIVE + ENDED)}; not {status!r}"
-        )
-    if kind is not None:
-        check_name(kind, "kind of process")
-    if session is not None:
-        split_session_id(session)
-    if waiting is not None:
-        check_signal_name(waiting)
-    if parent is not None:
-        called(parent)
-    found = yield from page(
-        wanted[asked], limit=limit, kind=kind, session=session, waiting=waiting, parent=parent, after=after
-    )
-    if session is not None and not found and after is None:
-        yield entries.look(session, limit=0)
+def listed(which: ProcessFilter, *, limit: int, after: str | None = None) -> Program[Page[Status]]:
+    """Processes that are meant, newest first within each status. Raises `InvalidArguments`, `InvalidId`,
+    `InvalidDuration`, and `SessionNotFound` for a session that never was."""
+    found = yield from page(which, limit=limit, after=after)
+    if which.session is not None and not found and after is None:
+        yield entries.look(which.session, limit=0)
     return found
 
 
@@ -211,17 +185,9 @@ def indexed(status: str, behind: str, stale: Sequence[Sequence[str]]) -> Program
         log.debug("an index of filters is not written: %s", refused)
 
 
-def page(
-    statuses: Sequence[str],
-    *,
-    limit: int,
-    kind: str | None = None,
-    session: str | None = None,
-    waiting: str | None = None,
-    parent: str | None = None,
-    after: str | None = None,
-) -> Program[Page[Status]]:
-    """Processes of these statuses, newest first within each, at most ``limit``, behind a cursor."""
+def page(which: ProcessFilter, *, limit: int, after: str | None = None) -> Program[Page[Status]]:
+    """Processes that are meant, newest first within each status, at most ``limit``, behind a cursor."""
+    statuses, by = which.statuses, which.wire()
     check_number("limit", limit)
     found: dict[str, tuple[Status, str]] = {}
     places: list[str] = []
@@ -238,10 +204,7 @@ def page(
             limit=limit + 1 - len(found),
             score=score,
             member=member,
-            kind=kind,
-            session_id=session,
-            waiting=waiting,
-            parent=parent,
+            **by,
         )
         # A process that moved between two pages is shown once, as it was first seen.
         for row, at in zip(page.rows, page.scores, strict=True):

@@ -31,7 +31,7 @@ def process_id(app: App, given: str) -> str:
     """The id that the user means; raises `ProcessNotFound`, `ProcessNoLongerRetained`, `AmbiguousId`."""
     whole = app.handle(given).id
     try:
-        app.store.execute(processes.read(whole))
+        app.store.execute(processes.read(whole, brief=True))
     except errors.ProcessNotFound:
         if len(given) < SHORTEST:
             raise

@@ -5,18 +5,20 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 from wakeline.observe.events import EventView, RunFacts
 from wakeline.observe.findings.finding import named
-from wakeline.observe.processes import ENDED, LIVE, ProcessView, Status
+from wakeline.observe.processes import ProcessView, Status
 from wakeline.observe.setbacks import Setback
 from wakeline.shown import moment
 from wakeline.store.processes import FIRST
 from wakeline.values import MOST, to_json
 from wakeline.verbs.options import Options
 
+from wakeline_workers.cli.filters import filters, resolved
 from wakeline_workers.cli.lookup import complete_body, complete_process, process_id
 from wakeline_workers.cli.root import (
     Console,
@@ -28,6 +30,9 @@ from wakeline_workers.cli.root import (
     saying_that_none_was_given,
 )
 from wakeline_workers.cli.waits import sentence
+
+if TYPE_CHECKING:
+    from wakeline.observe.filters import ProcessFilter
 
 INPUT_KINDS = ("tool", "session_turn", "external")
 APART = {
@@ -140,32 +145,19 @@ def retry(console: Console, given: str) -> None:
 
 
 @command("ps")
-@option("--status", default="any", show_default=True, type=click.Choice(["any", "live", *LIVE, *ENDED]))
-@option("--kind", help="An engine's name, or tool, session_turn, external.")
-@option("--session", help="Of this session: its turns, and what wakes it.")
-@option("--waiting", metavar="SIGNAL", help="Waiting for this signal.")
-@option("--parent", metavar="ID", help="Started by the body of this process.")
+@filters
 @option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST))
 @option("--after", metavar="CURSOR", help="Go on behind a page: the cursor that it named.")
 @click.pass_obj
-def ps(
-    console: Console,
-    status: str,
-    kind: str | None,
-    session: str | None,
-    waiting: str | None,
-    parent: str | None,
-    limit: int,
-    after: str | None,
-) -> None:
+def ps(console: Console, which: ProcessFilter, limit: int, after: str | None) -> None:
     """List processes, newest first within each status."""
-    if parent is not None:
-        parent = process_id(console.app, parent)
-    rows = console.app.processes(
-        status, kind=kind, session=session, waiting=waiting, parent=parent, limit=limit, after=after
-    )
+    from wakeline.verbs import looks
+
+    app = console.app
+    which = resolved(which, partial(process_id, app))
+    rows = app.run("app.processes", looks.listed(which, limit=limit, after=after))
     if not rows:
-        _doubt(console, kind)
+        _doubt(console, which.kind)
     cells = [(row.id, row.status, what(row), age(row.seen_ms - row.created_ms), awaited(row)) for row in rows]
     data = [row.to_data() for row in rows]
     headings = ("ID", "STATUS", "KIND", "AGE", "WAITING FOR, ERROR")

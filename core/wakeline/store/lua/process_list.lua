@@ -1,9 +1,12 @@
 -- Purpose: one page of processes of some statuses, newest first within each.
--- Include: base errors filters
+-- Include: base errors filters registrations
 -- ARGV: statuses, limit, score ('+inf' or where the last page ended in the first of the statuses), member ('' or the
---       last id of that score), kind?, engine? (its name), sid?, waiting? (signal name), parent?, bare? (a row is [pid,
---       status, its time there, when it was registered, '1' if it was asked to end])
--- Reply: {rows [pid, fields, spec, its time in the list of its status, what a failed one says of its error or '']*,
+--       last id of that score), kind?, engine? (its name), sid?, waiting? (signal name), parent?, name? (of an engine,
+--       a tool or an agent), labels? (all of these), beginning? (of its id, 6 letters or more), since? until? (ms;
+--       those that have their status since then), since_ago? until_ago? (the same, in ms before now), bare? (a row is
+--       [pid, status, its time there, when it was registered, '1' if it was asked to end])
+-- Reply: {rows [pid, fields, spec (a long one without its input), its time in the list of its status, what a failed one
+--        says of its error or '']*,
 --        next score or '', next member, how many of the statuses are done, now, the filter whose index is far behind in
 --        the next of the statuses or '', what an index has and should not [status, word, pid]*}; a page may hold fewer
 --        rows than the limit while more follow. That time is when a queued process is offered to workers
@@ -12,6 +15,13 @@ local rows, stale, seen = {}, {}, 0
 local time, name = a.score, a.member
 local letter, words = filters.lead(a)
 local narrowed = letter or a.kind
+local since = a.since or a.since_ago and now - a.since_ago
+local latest_ms = a['until'] or a.until_ago and now - a.until_ago
+local newest = latest_ms and int(latest_ms + 1) or '+inf'
+if latest_ms and (time == '+inf' or tonumber(time) > latest_ms) then time, name = newest, '' end
+
+-- How many of an index are older than what is sought.
+local function older(index) return since and call('ZCOUNT', index, '-inf', '(' .. int(since)) or 0 end
 
 local function is_full() return #rows >= a.limit or seen >= BOUND end
 
@@ -23,14 +33,15 @@ local function look_at(pid, at)
     local more = fields(proc_key(pid), 'ca', 'cr')
     rows[#rows + 1] = { pid, p.st, at, more.ca or '', more.cr and '1' or '' }
   else
-    local spec = call('GET', ns .. 'spec:' .. pid) or ''
+    local spec = registrations.brief(call('GET', ns .. 'spec:' .. pid) or '')
     rows[#rows + 1] = { pid, call('HGETALL', proc_key(pid)), spec, at, error_of(pid, p.st) }
   end
 end
 
 -- Those from a place on, down to where the index of the filter has all: `below` of them.
 local function scan(index, below)
-  local rank = name == '' and call('ZCARD', index) or filters.before(index, time, name)
+  local rank = time == '+inf' and call('ZCARD', index) or filters.before(index, time, name)
+  below = math.max(below, older(index))
   while rank > below and not is_full() do
     local most = math.min(rank - below, BOUND - seen, narrowed and BOUND or a.limit - #rows)
     local page = call('ZRANGE', index, int(rank - most), int(rank - 1), 'WITHSCORES')
@@ -44,9 +55,11 @@ end
 
 -- The latest of an index that are behind the place and before `bound`.
 local function latest(found, index, word_of, bound)
-  local rank = (name == '' or tonumber(time) >= bound) and call('ZCOUNT', index, '-inf', '(' .. int(bound))
+  local rank = (time == '+inf' or tonumber(time) >= bound) and call('ZCOUNT', index, '-inf', '(' .. int(bound))
     or filters.before(index, time, name)
-  local page = rank > 0 and call('ZRANGE', index, int(math.max(0, rank - BOUND + seen)), int(rank - 1), 'WITHSCORES')
+  local least = older(index)
+  local page = rank > least
+    and call('ZRANGE', index, int(math.max(least, rank - BOUND + seen)), int(rank - 1), 'WITHSCORES')
   for i = 1, page and #page or 0, 2 do found[#found + 1] = { page[i], page[i + 1], word_of } end
 end
 
@@ -84,6 +97,6 @@ for done, status in ipairs(a.statuses) do
     if bound > 0 then look_up(status, bound) end
     if is_full() then return { rows, time, name, done - 1, int(now), '', stale } end
   end
-  time, name = '+inf', ''
+  time, name = newest, ''
 end
 return { rows, '', '', #a.statuses, int(now), '', stale }

@@ -1,7 +1,8 @@
 -- Purpose: one consistent look at a process.
--- Include: base errors listing
+-- Include: base errors listing registrations
 -- ARGV: pid, after (events with a higher sequence), count (0 = none), tail? (the last count instead), detail? (journal
---       keys, slots and children too), bare? (without its registration, which may be large)
+--       keys, slots and children too), bare? (without its registration), brief? (a long registration
+--       without its input)
 -- Reply: {fields, spec or '', events [[id, fields]*], journal keys, slots [id, fields]*, now, when it is offered to
 --        workers ('' where it is not queued), children of this generation [pid, status or '']* (the first 256 by id),
 --        how many there are, how many waits (the slots are the first 256 by id), with detail the events that tell of
@@ -40,4 +41,5 @@ if a.detail then
   for i, pid in ipairs(first_names(all)) do children[i] = { pid, call('HGET', proc_key(pid), 'st') or '' } end
 end
 local spec = not a.bare and call('GET', ns .. 'spec:' .. a.pid) or ''
+if a.brief then spec = registrations.brief(spec) end
 return { state, spec, events, keys, slots, int(now), offered, children, number, #waits, told, failed }

@@ -1,8 +1,9 @@
 -- Filters: by what a list of processes is narrowed, and an index of each filter. An index is kept once a list looked at
 -- many in vain (ADR 17). A process that is in it says so ('ix'), and leaves with its status. Nothing trusts an index:
 -- what it finds is checked against its record.
--- Needs: base
+-- Needs: base registrations
 local SETTLED = 500 -- ms; what has its status for less is not entered yet: most of it is about to leave
+local BEGINNING = 6 -- letters of an id by which it is found
 local FEW, SHORT = 8, 128 -- names of signals of one process, and fields of its record, that are looked through
 local ANY = '*' -- it may wait for any signal: it is looked at whichever one is sought
 local filters = {}
@@ -14,6 +15,30 @@ local function engine_of(pid, p)
   if named then return unword(named) end
   local head = call('GETRANGE', ns .. 'spec:' .. pid, 0, 1023)
   return string.match(head, '"input":{"type":"engine","kind":"([^"]*)"')
+end
+
+-- The name of its code: of an engine, a tool or an agent.
+local function name_of(pid, p)
+  if p.k == 'e' then return engine_of(pid, p) end
+  if p.k == 's' then return p.sid and string.match(p.sid, '^([^/]*)/') end
+  local named = p.cd and string.match(p.cd, '^t:(.*)$')
+  if named or p.k ~= 't' then return named and unword(named) end
+  return string.match(call('GET', ns .. 'spec:' .. pid) or '', '"tool_name":"([^"]*)"')
+end
+
+local function labels_of(pid)
+  local rest, found = registrations.rest(pid), {}
+  for key, value in pairs(rest and rest.labels or {}) do found[#found + 1] = key .. '=' .. value end
+  return found
+end
+
+local function is_labelled(pid, labels)
+  local rest = registrations.rest(pid)
+  local has = rest and rest.labels or {}
+  for key, value in pairs(labels) do
+    if has[key] ~= value then return false end
+  end
+  return true
 end
 
 -- A signal is also waited for under another of its names.
@@ -47,21 +72,32 @@ filters.values = {
   s = function(_, p) return p.sid ~= p.ws and { p.sid or p.ws, p.sid and p.ws } or { p.sid } end,
   p = function(_, p) return { p.pa } end,
   w = names_of_waits,
+  n = function(pid, p) return { name_of(pid, p) } end,
+  l = labels_of,
+  i = function(pid) return { string.sub(pid, 1, BEGINNING) } end,
 }
 
--- Whether a process is one of those that are sought: `by` has kind, engine (its name), sid, waiting,
--- parent.
+-- Whether a process is one of those that are sought: `by` has kind, engine (its name), sid, waiting, parent, name,
+-- labels, beginning (of its id).
 function filters.fits(pid, p, by)
   return p.k and (not by.kind or p.k == by.kind) and (not by.sid or p.ws == by.sid or p.sid == by.sid)
     and (not by.parent or p.pa == by.parent)
+    and (not by.beginning or string.sub(pid, 1, #by.beginning) == by.beginning)
     and (not by.engine or engine_of(pid, p) == by.engine) and (not by.waiting or waits_for(pid, by.waiting))
+    and (not by.name or name_of(pid, p) == by.name) and (not by.labels or is_labelled(pid, by.labels))
 end
 
 -- The filter whose index leads to those that are sought, and the words under which they are there.
 function filters.lead(by)
   if by.parent then return 'p', { 'p:' .. by.parent } end
   if by.sid then return 's', { 's:' .. by.sid } end
+  if by.beginning then return 'i', { 'i:' .. string.sub(by.beginning, 1, BEGINNING) } end
+  if by.labels then
+    local key, value = next(by.labels)
+    return 'l', { 'l:' .. key .. '=' .. value }
+  end
   if by.waiting then return 'w', { 'w:' .. by.waiting, 'w:' .. ANY } end
+  if by.name then return 'n', { 'n:' .. by.name } end
   if by.engine then return 'k', { 'k:e:' .. by.engine } end
   if by.kind and by.kind ~= 'e' then return 'k', { 'k:' .. by.kind } end
 end
