@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from wakeline.errors import InvalidArguments
 from wakeline.names import called, check_name, check_signal_name, split_session_id
@@ -96,11 +96,11 @@ def _wrong(reason: str) -> InvalidArguments:
 
 
 def _labels(labels: Any) -> dict[str, str]:
-    match labels:
-        case Mapping() if labels and all(isinstance(text, str) and text for pair in labels.items() for text in pair):
-            return dict(labels)
-        case _:
-            raise _wrong(f"labels is a dict of texts that are not empty, not {labels!r}")
+    if isinstance(labels, Mapping) and labels:
+        given = cast("Mapping[Any, Any]", labels)
+        if all(isinstance(text, str) and text for pair in given.items() for text in pair):
+            return dict(given)
+    raise _wrong(f"labels is a dict of texts that are not empty, not {labels!r}")
 
 
 def _beginning(text: Any) -> str:
