@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from wakeline.errors import InvalidArguments
 from wakeline.names import called, check_name, check_signal_name, split_session_id
@@ -95,12 +95,16 @@ def _wrong(reason: str) -> InvalidArguments:
     return InvalidArguments(name="processes", reason=reason)
 
 
-def _labels(labels: Any) -> dict[str, str]:
-    if isinstance(labels, Mapping) and labels:
-        given = cast("Mapping[Any, Any]", labels)
-        if all(isinstance(text, str) and text for pair in given.items() for text in pair):
-            return dict(given)
-    raise _wrong(f"labels is a dict of texts that are not empty, not {labels!r}")
+def _labels(labels: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(labels, Mapping) or not labels:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise _wrong(f"labels is a dict of texts that are not empty, not {labels!r}")
+    if not all(_is_text(text) for pair in labels.items() for text in pair):
+        raise _wrong(f"labels is a dict of texts that are not empty, not {labels!r}")
+    return dict(labels)
+
+
+def _is_text(given: Any) -> bool:
+    return isinstance(given, str) and given != ""
 
 
 def _beginning(text: Any) -> str:
