@@ -33,10 +33,10 @@ from wakeline.names import called, check_namespace, session_id
 from wakeline.observe.approvals import ApprovalView
 from wakeline.observe.doctor import Diagnosis
 from wakeline.observe.entries import EntryView
-from wakeline.observe.filters import ProcessFilter
 from wakeline.observe.fleet import FleetView
 from wakeline.observe.metrics import MetricsView
 from wakeline.observe.processes import Status
+from wakeline.observe.query import ProcessQuery
 from wakeline.observe.sessions import SessionView
 from wakeline.observe.waits import ProcessWait
 from wakeline.pages import Page
@@ -310,14 +310,14 @@ class App(Declarations):
         limit: int = 50,
         after: str | None = None,
     ) -> Page[Status]:
-        """Processes that are meant, as `ProcessFilter` has it, newest first within each status. ``.more`` says whether
+        """Processes that are meant, as `ProcessQuery` has it, newest first within each status. ``.more`` says whether
         there are others, and ``.next`` is the ``after`` of the next page. Each page is of one moment: a process that
         changes its status between two pages may be on both, under each status, or on none if it came to an earlier
         one. Raises `InvalidArguments`, `InvalidId`, `InvalidDuration`, `SessionNotFound`."""
         return self.run(
             "app.processes",
             looks.listed(
-                ProcessFilter(
+                ProcessQuery(
                     status=status,
                     kind=kind,
                     name=name,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wakeline.errors import InvalidArguments
-from wakeline.observe.filters import ProcessFilter
+from wakeline.observe.query import ProcessQuery
 from wakeline.store import ends, fleet, processes, waits
 from wakeline.store.processes import ListPage
 from wakeline.store.waits import Wait
@@ -144,9 +144,9 @@ def test_all_filters_together_select_the_one_row_that_meets_them_all(world: Worl
 def test_a_word_that_is_no_status_is_refused(world: World) -> None:
     started(world, "x")
     with pytest.raises(InvalidArguments, match="status is live, any, or one of"):
-        world.go(looks.listed(ProcessFilter(status="asleep"), limit=5))
+        world.go(looks.listed(ProcessQuery(status="asleep"), limit=5))
     found = {
-        word: [row.id for row in world.go(looks.listed(ProcessFilter(status=word), limit=5))]
+        word: [row.id for row in world.go(looks.listed(ProcessQuery(status=word), limit=5))]
         for word in ("running", "live", "any", "waiting")
     }
     assert found == {"running": ["x"], "live": ["x"], "any": ["x"], "waiting": []}

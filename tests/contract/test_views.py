@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn
 from wakeline.observe import ChildView, EntryView, ProcessView, Reason, SessionView, WaitView
-from wakeline.observe.filters import ProcessFilter
+from wakeline.observe.query import ProcessQuery
 from wakeline.processes.limits import Limit
 from wakeline.processes.misfit import Misfit
 from wakeline.processes.outputs import Failure, Success
@@ -228,7 +228,7 @@ def test_a_turn_tells_its_session_and_a_tool_its_name(world: World) -> None:
 def because(world: World, pid: str = "p") -> Reason | None:
     """What a view and a list say, which is the same."""
     view: ProcessView = world.go(looks.process(pid))
-    [row] = [one for one in world.go(looks.listed(ProcessFilter(status="queued"), limit=50)) if one.id == pid]
+    [row] = [one for one in world.go(looks.listed(ProcessQuery(status="queued"), limit=50)) if one.id == pid]
     assert row.because == view.because
     return view.because
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 from wakeline.errors import StoreOutOfMemory
-from wakeline.observe.filters import ProcessFilter
 from wakeline.observe.processes import ENDED, LIVE
+from wakeline.observe.query import ProcessQuery
 from wakeline.processes.lease import Fence
 from wakeline.store import ends, processes, sessions
 from wakeline.store import waits as stored_waits
@@ -62,16 +62,16 @@ def settle(world: World, *statuses: str, of: str = "kspw") -> None:
 
 def listed(world: World, status: str = "any", limit: int = 1000, after: str | None = None, **by: Any) -> list[str]:
     """One page of the verb."""
-    which = ProcessFilter(status=status, **by)
+    which = ProcessQuery(status=status, **by)
     return [row.id for row in world.store.run(looks.listed(which, limit=limit, after=after))]
 
 
 def in_pages(world: World, limit: int, **by: Any) -> Iterator[list[str]]:
     """All pages of the verb, each asked for with the cursor of the one before."""
-    page = world.store.run(looks.listed(ProcessFilter(**by), limit=limit))
+    page = world.store.run(looks.listed(ProcessQuery(**by), limit=limit))
     yield [row.id for row in page]
     while page.next:
-        page = world.store.run(looks.listed(ProcessFilter(**by), limit=limit, after=page.next))
+        page = world.store.run(looks.listed(ProcessQuery(**by), limit=limit, after=page.next))
         yield [row.id for row in page]
 
 

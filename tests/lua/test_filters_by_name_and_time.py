@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from wakeline.errors import InvalidArguments, InvalidDuration, InvalidId, WakelineError
-from wakeline.observe.filters import ProcessFilter
+from wakeline.observe.query import ProcessQuery
 from wakeline.store import processes, sessions
 from wakeline.verbs import looks
 
@@ -148,4 +148,4 @@ def test_a_filter_that_means_nothing_is_refused_before_anything_is_sent(
     by: dict[str, Any], error: type[WakelineError]
 ) -> None:
     with pytest.raises(error):
-        next(looks.listed(ProcessFilter(**by), limit=1))
+        next(looks.listed(ProcessQuery(**by), limit=1))

@@ -4,8 +4,8 @@ of its children are listed in pages."""
 from __future__ import annotations
 
 import pytest
-from wakeline.observe.filters import ProcessFilter
 from wakeline.observe.processes import process_of
+from wakeline.observe.query import ProcessQuery
 from wakeline.store import processes
 from wakeline.store.processes import StoredProcess
 from wakeline.verbs import looks
@@ -46,7 +46,7 @@ def test_the_processes_that_a_process_started_are_listed_in_pages(world: World) 
         world.start(pid, parent="p")
         world.pass_ms(1)
     world.start("of-another")
-    first = world.store.run(looks.listed(ProcessFilter(parent="p"), limit=2))
+    first = world.store.run(looks.listed(ProcessQuery(parent="p"), limit=2))
     assert ([one.id for one in first], first.more) == (["c", "b"], True)
-    rest = world.store.run(looks.listed(ProcessFilter(parent="p"), limit=2, after=first.next))
+    rest = world.store.run(looks.listed(ProcessQuery(parent="p"), limit=2, after=first.next))
     assert ([one.id for one in rest], rest.more) == (["a"], False)

@@ -73,10 +73,8 @@ class Journal:
         """The number of batches under way. During a batch a blocking body too may have several calls to issue."""
         self.unwritten = Unwritten()
         self._room: asyncio.Semaphore | None = None
-        """For verbs that write their rows themselves. Each has its text in memory, so thousands at once need much of
-        it."""
-        self._giving_up: asyncio.Lock | None = None
-        """One task at a time writes what was given up, for all that wait to act."""
+        """For verbs that write their rows themselves: each has its text in memory."""
+        self._giving_up: asyncio.Lock | None = None  # one task writes for all that wait to act
         self.has_acted = False
         """Whether this run has recorded something new, or waits for something new."""
 
@@ -329,10 +327,9 @@ class Journal:
             self.unwritten.give_up(key, after_ms)
 
     async def _write_given_up(self) -> None:
-        """Called before code acts that may follow from it. If the worker died then, a body that knew nothing of
-        what it gave up could get its outcome now, and act on that too. A write that is on its way with it may be lost,
-        so this one waits for its own answer. A verb that writes its own row needs none of this, because in a replay
-        that row is asked for before anything new acts."""
+        """Called before code acts that may follow from it. If the worker died then, a body that knew nothing of what it
+        gave up could get its outcome now, and act on that too. A verb that writes its own row needs none of this: a
+        replay asks for that row before anything new acts."""
         self._giving_up = self._giving_up or asyncio.Lock()
         async with self._giving_up:
             while rows := self.unwritten.with_given_up(AT_ONCE):

@@ -74,14 +74,14 @@ class Life:
             raise ProcessExecutionUnavailable(verb="A context")
         if self.state is RunState.PARKED:
             self.swallowed = True
-            self._ends_a_task()
+            self._leave_quietly()
             raise Parked
         if not self.is_running or (is_new and self.stopping):
             self.denied = True
-            self._ends_a_task()
+            self._leave_quietly()
             raise Stopped
 
-    def _ends_a_task(self) -> None:
+    def _leave_quietly(self) -> None:
         """Reads, at its end, what control flow makes of this task. A body that ends with it reads no tasks beside it,
         and the loop would log each as an exception that was never retrieved."""
         task = asyncio.current_task()
@@ -99,7 +99,7 @@ class Life:
         self.misfit = self.misfit or (kind, error)
         self.stopping = True
         self._changed()
-        self._ends_a_task()
+        self._leave_quietly()
         return Stopped()
 
     def has_looked(self) -> None:
@@ -127,7 +127,7 @@ class Life:
         """A write was refused; the run is over."""
         self.refused = self.refused or self.is_running
         self.end(RunState.LOST)
-        self._ends_a_task()
+        self._leave_quietly()
         return Stopped()
 
     def end(self, state: RunState) -> None:

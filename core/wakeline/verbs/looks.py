@@ -21,9 +21,9 @@ from wakeline.errors import (
 )
 from wakeline.observe.effects import EffectView, effect_view, effects_of
 from wakeline.observe.events import EventPage, EventView, event_view
-from wakeline.observe.filters import ProcessFilter
 from wakeline.observe.follows import Reached
 from wakeline.observe.processes import ProcessView, Status, held_up, process_of, status_of
+from wakeline.observe.query import ProcessQuery
 from wakeline.observe.reasons import leaves_room
 from wakeline.observe.setbacks import trace_in
 from wakeline.observe.waits import ProcessWait, waits_with_process
@@ -60,7 +60,7 @@ def process(process_id: str) -> Program[ProcessView]:
 
 def waits(limit: int, after: str | None = None) -> Program[Page[ProcessWait]]:
     """What waiting processes wait for, of at most ``limit`` processes; the last one that began to wait comes first."""
-    waiting = yield from page(ProcessFilter(status="waiting"), limit=limit, after=after)
+    waiting = yield from page(ProcessQuery(status="waiting"), limit=limit, after=after)
     found: list[ProcessWait] = []
     for status in waiting:
         try:
@@ -167,7 +167,7 @@ def effects(process_id: str, after: int | str, limit: int) -> Program[Page[Effec
     return Page([view for view in views if view is not None], more=more, following=got.cursor)
 
 
-def listed(which: ProcessFilter, *, limit: int, after: str | None = None) -> Program[Page[Status]]:
+def listed(which: ProcessQuery, *, limit: int, after: str | None = None) -> Program[Page[Status]]:
     """Processes that are meant, newest first within each status. Raises `InvalidArguments`, `InvalidId`,
     `InvalidDuration`, and `SessionNotFound` for a session that never was."""
     found = yield from page(which, limit=limit, after=after)
@@ -185,7 +185,7 @@ def indexed(status: str, behind: str, stale: Sequence[Sequence[str]]) -> Program
         log.debug("an index of filters is not written: %s", refused)
 
 
-def page(which: ProcessFilter, *, limit: int, after: str | None = None) -> Program[Page[Status]]:
+def page(which: ProcessQuery, *, limit: int, after: str | None = None) -> Program[Page[Status]]:
     """Processes that are meant, newest first within each status, at most ``limit``, behind a cursor."""
     statuses, by = which.statuses, which.wire()
     check_number("limit", limit)

@@ -1,4 +1,4 @@
-"""Options that say which processes a command means, and the filter that they make."""
+"""Options that say which processes a command means, and the query that they make."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from wakeline.shown import shown
 from wakeline_workers.cli.root import option
 
 if TYPE_CHECKING:
-    from wakeline.observe.filters import ProcessFilter
+    from wakeline.observe.query import ProcessQuery
 
 OF_FILTER = ("status", "kind", "name", "labels", "session", "waiting", "parent", "beginning", "since", "until")
 
 
 def filters(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Declares the options of a filter. The function gets the `ProcessFilter` as ``which``; ``parent`` in it is as the
+    """Declares the options of a filter. The function gets the `ProcessQuery` as ``which``; ``parent`` in it is as the
     user typed it."""
 
     @wraps(function)
     def called(*args: Any, **options: Any) -> Any:
-        from wakeline.observe.filters import ProcessFilter
+        from wakeline.observe.query import ProcessQuery
 
         by = {name: options.pop(name) for name in OF_FILTER}
-        return function(*args, which=ProcessFilter(**by), **options)
+        return function(*args, which=ProcessQuery(**by), **options)
 
     for declared in reversed(_OPTIONS):
         called = declared(called)
     return called
 
 
-def resolved(which: ProcessFilter, process_id: Callable[[str], str]) -> ProcessFilter:
+def resolved(which: ProcessQuery, process_id: Callable[[str], str]) -> ProcessQuery:
     """The filter with the whole id of the parent."""
     from dataclasses import replace
 

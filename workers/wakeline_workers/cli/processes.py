@@ -32,7 +32,7 @@ from wakeline_workers.cli.root import (
 from wakeline_workers.cli.waits import sentence
 
 if TYPE_CHECKING:
-    from wakeline.observe.filters import ProcessFilter
+    from wakeline.observe.query import ProcessQuery
 
 INPUT_KINDS = ("tool", "session_turn", "external")
 APART = {
@@ -149,7 +149,7 @@ def retry(console: Console, given: str) -> None:
 @option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST))
 @option("--after", metavar="CURSOR", help="Go on behind a page: the cursor that it named.")
 @click.pass_obj
-def ps(console: Console, which: ProcessFilter, limit: int, after: str | None) -> None:
+def ps(console: Console, which: ProcessQuery, limit: int, after: str | None) -> None:
     """List processes, newest first within each status."""
     from wakeline.verbs import looks
 

@@ -5,7 +5,7 @@ local LONG = 1024 -- bytes of a text that is worth a cut
 local registrations = {}
 
 -- The place of the input in a text, and what stands behind it. A payload may hold the words that end it, and so may the
--- call that a process carries out: what does not decode to a rest of a registration is none. nil then.
+-- call that a process carries out. So what follows has to decode to the rest of a registration; nil if it does not.
 local function parts(spec)
   local from, to = string.find(spec, '"input":{', 1, true), string.match(spec, '.*()},"identity":{')
   if not from or not to or to < from then return end

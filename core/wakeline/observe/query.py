@@ -23,7 +23,7 @@ STATUSES = {"live": LIVE, "any": LIVE + ENDED} | {one: (one,) for one in LIVE + 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessFilter:
+class ProcessQuery:
     """Which processes are meant: those of which all this is so. Without anything it means all of them.
 
     ``since`` and ``until`` are about the time at which a process came to its status: when it ended, began to wait, was
@@ -57,13 +57,6 @@ class ProcessFilter:
             words = ", ".join(LIVE + ENDED)
             raise _wrong(f"status is live, any, or one of {words}; not {asked!r}")
         return STATUSES[asked]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether it means every process."""
-        return self.status in (None, "any") and not any(
-            getattr(self, name) is not None for name in self.__slots__ if name != "status"
-        )
 
     def wire(self) -> dict[str, Any]:
         """What `store.processes.list_page` takes. Raises `InvalidArguments`, `InvalidId`, `InvalidDuration`."""
