@@ -9,6 +9,7 @@ from wakeline.store import claims, owners, queues
 from wakeline.store.calls import Call
 
 from tests.lua.conftest import emptied
+from tests.lua.test_handoffs import idle
 from tests.lua.world import LEASE_MS, World
 from tests.servers import BACKENDS
 
@@ -202,3 +203,14 @@ def test_the_tick_looks_at_a_thousand_queues_in_thirty_two_commands(served: Worl
     }
     assert looked["smismember"] == 16
     assert looked["exists"] <= 20
+
+
+@pytest.mark.parametrize("n", [1, 64])
+def test_a_start_is_handed_over_in_as_many_commands_beside_any_number_of_idle_workers(served: World, n: int) -> None:
+    served.start("loads", queue=f"{served.ns}.other")  # the text of the script
+    for number in range(n):
+        idle(served, f"o{number}")
+    before = sum(row["calls"] for row in served.redis.info("commandstats").values())
+    served.start("p")
+    after = sum(row["calls"] for row in served.redis.info("commandstats").values())
+    assert (served.status("p"), after - before) == ("running", 26)

@@ -46,6 +46,14 @@ def held(ctx: Ctx, path: str) -> bool:
 
 
 @app.engine
+async def noted(ctx: AsyncCtx, path: str) -> bool:
+    """Writes down when it ran."""
+    with Path(path).open("a") as file:
+        file.write(f"{time.time()}\n")
+    return True
+
+
+@app.engine
 def naps(ctx: Ctx, seconds: float) -> str:
     ctx.sleep(seconds)
     return "rested"
