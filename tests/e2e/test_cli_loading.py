@@ -28,6 +28,8 @@ HEAVY = {
 """What takes most of the time of a start, and what of ours brings it."""
 CLIENT = {"asyncio", "redis", "rq", "wakeline.app", "wakeline.client", "wakeline.run", "wakeline.body"}
 """What a command needs once it does something."""
+SHARED = {"wakeline_workers.cli.console", "wakeline_workers.cli.root"}
+"""What all commands share."""
 LOADED = """
 import json, sys
 from wakeline_workers.cli import main
@@ -64,7 +66,7 @@ def test_what_is_about_no_command_loads_none(words: list[str], code: int, says: 
     ended, printed, modules = loaded(*words)
     assert ended == code
     assert says in printed
-    assert {name for name in modules if name.startswith("wakeline_workers.cli.")} == {"wakeline_workers.cli.root"}
+    assert {name for name in modules if name.startswith("wakeline_workers.cli.")} == SHARED
     assert modules & HEAVY == set()
 
 
@@ -101,7 +103,7 @@ def test_a_chosen_command_loads_the_file_of_its_noun_alone() -> None:
     assert "List queues and limits, or pause, resume." in printed
     assert {name for name in modules if name.startswith("wakeline_workers.cli.")} == {
         "wakeline_workers.cli.queues",
-        "wakeline_workers.cli.root",
+        *SHARED,
     }
 
 

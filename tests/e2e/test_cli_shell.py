@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 from collections.abc import Iterator
 
@@ -14,6 +13,7 @@ from wakeline_workers.cli import cli
 from wakeline_workers.cli.root import Root
 
 from tests.e2e.shop import BIN, MODULE, Shop
+from tests.e2e.terminals import shown_in
 
 # -- the shell
 
@@ -100,22 +100,9 @@ def test_every_entry_point_works(shop: Shop, program: list[str]) -> None:
 
 
 def test_a_terminal_gets_headings_and_a_word_about_nothing(shop: Shop) -> None:
-    def in_a_terminal(*words: str) -> list[str]:
-        output = bytearray()
-
-        def read(fd: int) -> bytes:
-            data = os.read(fd, 1024)
-            output.extend(data)
-            return data
-
-        # pytest's capture has replaced the descriptors; a child of a terminal of its own is the only true test.
-        code = pty.spawn([*MODULE, *words], read, lambda _: b"")
-        assert code == 0
-        return output.decode().replace("\r\n", "\n").splitlines()
-
-    assert in_a_terminal("ps") == ["no processes"]
+    assert shown_in(80, "ps", NO_COLOR="1") == ["no processes"]
     shop.text("start", "refund", "[7]", "--id", "refund-7")
-    heading, row = in_a_terminal("ps")
+    heading, row = shown_in(80, "ps", NO_COLOR="1")
     assert heading.split() == ["ID", "STATUS", "KIND", "AGE", "WAITING", "FOR,", "ERROR"]
     assert row.split()[:3] == ["refund-7", "queued", "refund"]
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from os import close, read
+from os import close, environ, read
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def in_terminal(*words: str) -> bytes:
     """What a command writes to a terminal of 80 columns."""
     leader, follower = pty.openpty()
     try:
-        ran = subprocess.Popen([*MODULE, *words], stdout=follower, stderr=follower, env=None)
+        ran = subprocess.Popen([*MODULE, *words], stdout=follower, stderr=follower, env=environ | {"NO_COLOR": "1"})
         close(follower)
         said = b""
         while True:

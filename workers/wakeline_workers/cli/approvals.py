@@ -36,7 +36,7 @@ def approvals(console: Console, after: str | None, limit: int) -> None:
     ]
     data = [view.to_data() for view in page]
     headings = ("ID", "PROCESS", "WHAT", "NAME", "QUESTION", "SINCE", "UNTIL")
-    console.table(headings, cells, data, empty="no approval is open")
+    console.table(headings, cells, data, empty="no approval is open", ids=(1,))
     if page.more:
         console.cut(limit, next_page(page))
 

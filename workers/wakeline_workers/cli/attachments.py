@@ -62,10 +62,7 @@ def get(console: Console, attachment_id: str, output: Path | None) -> None:
     """The bytes of an attachment of any owner."""
     data = console.app.attachments.get(attachment_id)
     if output is None:
-        with using_file("standard output"):
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        return
+        return console.give(data)
     with using_file(output):
         was_there = output.exists()
         try:
@@ -74,7 +71,7 @@ def get(console: Console, attachment_id: str, output: Path | None) -> None:
             if not was_there:
                 output.unlink(missing_ok=True)  # a part of it would look like the whole
             raise
-    console.note(f"{len(data)} bytes written to {output}")
+    return console.note(f"{len(data)} bytes written to {output}")
 
 
 @command("sweep", of=attachments)

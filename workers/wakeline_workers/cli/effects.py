@@ -10,9 +10,6 @@ from wakeline.values import MOST, to_json
 from wakeline_workers.cli.lookup import complete_process, process_id
 from wakeline_workers.cli.root import Console, command, option
 
-SHOWN = 60
-"""Characters of an outcome in a line."""
-
 
 @command("effects")
 @click.argument("given", metavar="ID", shell_complete=complete_process)
@@ -49,4 +46,4 @@ def _outcome(effect: EffectView) -> str:
         text = to_json(effect.outcome)
     if effect.failed and effect.error is None:
         text = f"{text} after {effect.failed[-1].code}: {effect.failed[-1].message}"
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+    return text

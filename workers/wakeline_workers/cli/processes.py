@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from wakeline.observe.events import EventView, RunFacts
 from wakeline.observe.findings.finding import named
 from wakeline.observe.processes import ProcessView, Status
 from wakeline.observe.setbacks import Setback
-from wakeline.shown import moment
+from wakeline.shown import moment, shown
 from wakeline.store.processes import FIRST
 from wakeline.values import MOST, to_json
 from wakeline.verbs.options import Options
@@ -29,6 +28,7 @@ from wakeline_workers.cli.root import (
     payload,
     saying_that_none_was_given,
 )
+from wakeline_workers.cli.tables import beginning
 from wakeline_workers.cli.waits import sentence
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ APART = {
 }
 """Facts that `show` puts into lines of their own, or says by others."""
 SHOWN = 200
-"""Characters of a payload in a terminal's line; a pipe gets all of it."""
+"""Cells of an event in a terminal; a pipe gets all of it."""
 
 
 @command("start")
@@ -161,7 +161,7 @@ def ps(console: Console, which: ProcessQuery, limit: int, after: str | None) -> 
     cells = [(row.id, row.status, what(row), age(row.seen_ms - row.created_ms), awaited(row)) for row in rows]
     data = [row.to_data() for row in rows]
     headings = ("ID", "STATUS", "KIND", "AGE", "WAITING FOR, ERROR")
-    console.table(headings, cells, data, empty="no processes", fits=True)
+    console.table(headings, cells, data, empty="no processes")
     if rows.more:
         console.cut(limit, next_page(rows))
 
@@ -203,7 +203,8 @@ def events(console: Console, given: str, follow: bool, after: int) -> None:
     """
     pid = process_id(console.app, given)
     for event in console.app.handle(pid).events(after=after, follow=follow):
-        console.answer(event.to_data(), line_of(event))
+        line = line_of(event)
+        console.answer(event.to_data(), line if console.room is None else beginning(shown(line[: SHOWN + 1]), SHOWN))
 
 
 def lines_of(view: ProcessView) -> Iterator[str]:
@@ -246,8 +247,7 @@ def line_of(event: EventView) -> str:
     """An event for people."""
     said = to_json(event.said) if event.run is None or event.said else ""
     parts = [f"{event.sequence:>4}", moment(event.at_ms, exact=True), f"{event.type:<26} {said}"]
-    line = "  ".join([*parts, *_of_run(event.run)] if event.run is not None else parts).rstrip()
-    return line[:SHOWN] if sys.stdout.isatty() else line
+    return "  ".join([*parts, *_of_run(event.run)] if event.run is not None else parts).rstrip()
 
 
 def _of_run(run: RunFacts) -> list[str]:

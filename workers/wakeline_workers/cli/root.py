@@ -8,23 +8,22 @@ what it needs when it is chosen.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, NoReturn
-from unicodedata import category, combining, east_asian_width
 
 import click
 from click.shell_completion import get_completion_class
 from wakeline import errors
-from wakeline.shown import shown, shown_json, shown_lines
+from wakeline.shown import shown, shown_lines
+
+from wakeline_workers.cli.console import Console as Console
+from wakeline_workers.cli.console import using_file as using_file
 
 if TYPE_CHECKING:
-    from wakeline.app import App
     from wakeline.pages import Page
 
 PROGRAMS = ("wakeline", "wl")
@@ -74,109 +73,6 @@ option = partial(click.option, show_envvar=True)
 def exit_code(error: errors.WakelineError) -> int:
     """The exit code for an error."""
     return next((code for kinds, code in CODES if isinstance(error, kinds)), 1)
-
-
-@contextmanager
-def using_file(name: object) -> Generator[None]:
-    """Surrounds the use of a file that the user named. Raises `FileUnusable` if the system refuses it. That nothing
-    reads a pipe any more is no error of a file."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise errors.FileUnusable(path=str(name), reason=error.strerror or str(error)) from error
-
-
-def _print(line: str) -> None:
-    with using_file("standard output"):
-        click.echo(line)
-
-
-def columns(text: str) -> int:
-    """How many columns of a terminal a text takes. A wide character takes two, and a combining one takes none."""
-    return sum(
-        0 if combining(one) or category(one) in ("Mn", "Me", "Cf") else 2 if east_asian_width(one) in "WF" else 1
-        for one in text
-    )
-
-
-def beginning(text: str, room: int) -> str:
-    """As much of a text as fits into so many columns of a terminal."""
-    if columns(text) <= room:
-        return text
-    while text and columns(text) >= room:
-        text = text[:-1]
-    return f"{text}…" if room > 0 else ""
-
-
-class Console:
-    """One invocation: its app, and how it answers."""
-
-    def __init__(self) -> None:
-        self.target: str | None = None
-        self.as_json = False
-        self.serves = False
-        """Whether a worker or a clock runs, which waits for a hanging server; a person gets an error soon."""
-        self._app: App | None = None
-
-    @property
-    def app(self) -> App:
-        """The named app. Raises `AppNotFound`, and where it serves `InstrumentNotFound`, which says what is wrong."""
-        if self._app is None:
-            from wakeline_workers.loading import load_app, load_for_work
-
-            self._app = (load_for_work if self.serves else load_app)(self.target)
-            from wakeline.store.connection import UrlBackend
-
-            if not self.serves and self._app.settings.url is not None and isinstance(self._app.backend, UrlBackend):
-                self._app.backend.hurry()
-        return self._app
-
-    def answer(self, data: Any, *lines: str) -> None:
-        """The result: one line of JSON, or lines for people."""
-        if self.as_json:
-            _print(shown_json(json.dumps(data, ensure_ascii=False)))
-            return
-        for line in lines:
-            _print(shown(line))
-
-    def table(
-        self, headings: Sequence[str], rows: Sequence[Sequence[str]], data: Any, *, empty: str, fits: bool = False
-    ) -> None:
-        """Rows in columns. Only a terminal gets headings, and the text for an empty table. ``fits``: it gets the last
-        column as far as its lines have room."""
-        if self.as_json:
-            return self.answer(data)
-        terminal = sys.stdout.isatty()
-        told = [[shown(cell) for cell in row] for row in ([headings, *rows] if rows and terminal else rows)]
-        widths = [max(columns(row[i]) for row in told) for i in range(len(headings))] if told else []
-        room = get_terminal_size().columns - sum(widths[:-1]) - 2 * len(widths[:-1]) if fits and terminal else None
-        for *row, last in told:
-            cells = [cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=False)]
-            _print("  ".join([*cells, last if room is None else beginning(last, room)]).rstrip())
-        if terminal and not rows:
-            self.note(empty)
-
-    def cut(self, n: int, way: str = "--limit shows more", of: str = "") -> None:
-        """Says that a list was cut after ``n``, and how to see the rest."""
-        self.note(f"wakeline: there are more than these {n}{of and ' '}{of}; {way}")
-
-    def note(self, text: str, level: str = "INFO") -> None:
-        """A line for the user, which is never a result. A command that serves writes it like an entry of its log."""
-        if self.serves:
-            from wakeline_workers.said import say  # most commands end before they would have loaded this
-
-            return say(text.removeprefix("wakeline: "), text, level)
-        click.echo(shown(text), err=True)
-
-    def fail(self, error: Mapping[str, Any], *, say: str | None) -> None:
-        """An error: a line on stderr, and with --json the result."""
-        if say is not None:
-            self.note(f"wakeline: {say}", "ERROR")
-        if self.as_json:
-            with suppress(errors.FileUnusable):  # standard error has said it
-                _print(shown_json(json.dumps({"error": error}, ensure_ascii=False)))
 
 
 class Later(click.Command):

@@ -34,6 +34,7 @@ def list_sessions(console: Console, limit: int, after: str | None) -> None:
         cells,
         [one.to_data() for one in found],
         empty="no sessions",
+        ids=(4,),
     )
     if found.more:
         console.cut(limit, next_page(found))
@@ -94,11 +95,12 @@ def wakes(
         # Entries that wait in vain, and entries that are over. Those of a deleted session are in no list of sessions.
         found = [*(entry for entry in found if entry.waits is not None), *over]
     cells = [
-        (one.session_id, str(one.n), one.kind, one.because or one.state, one.process_id or "", to_json(one.input)[:80])
+        (one.session_id, str(one.n), one.kind, one.because or one.state, one.process_id or "", to_json(one.input))
         for one in found
     ]
     data = [entry.to_data() for entry in found]
-    console.table(("SESSION", "N", "KIND", "STATE", "PROCESS", "INPUT"), cells, data, empty="no entries")
+    headings = ("SESSION", "N", "KIND", "STATE", "PROCESS", "INPUT")
+    console.table(headings, cells, data, empty="no entries", keep=2, ids=(4,))
     if listed.more:
         console.cut(limit, next_page(listed) if over is None else "--limit shows more", of="sessions")
     if over is not None and over.more:

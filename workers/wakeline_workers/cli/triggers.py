@@ -44,7 +44,8 @@ def triggers(context: click.Context) -> None:
         for one in scheduled
     ]
     data = [*subscribed, *scheduled]
-    console.table(("SOURCE", "NAME", "STARTS", "STATE", "OWNER", "ID"), cells, data, empty="nothing is subscribed")
+    headings = ("SOURCE", "NAME", "STARTS", "STATE", "OWNER", "ID")
+    console.table(headings, cells, data, empty="nothing is subscribed", keep=2, ids=(4, 5))
 
 
 @command("emit", of=triggers)

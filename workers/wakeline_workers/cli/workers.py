@@ -24,7 +24,7 @@ def workers(console: Console) -> None:
         for one in listed
     ]
     data = [one.to_data() for one in listed]
-    console.table(("WORKER", "HOLDS", "LEASE", "RELEASE", "QUEUES"), cells, data, empty="no workers", fits=True)
+    console.table(("WORKER", "HOLDS", "LEASE", "RELEASE", "QUEUES"), cells, data, empty="no workers")
 
 
 def lease(worker: WorkerView, now_ms: int) -> str:
