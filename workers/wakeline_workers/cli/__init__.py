@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import warnings
 from typing import TYPE_CHECKING
 
 from wakeline_workers.cli.root import cli
@@ -103,7 +104,14 @@ def main() -> None:
     """Runs one command and exits with its code."""
     hold_places()
     sys.unraisablehook = _again
+    cli.interrupted = _hush
     cli()
+
+
+def _hush() -> None:
+    """What a Ctrl-C found half made complains when it is thrown away, and the user has asked for that."""
+    sys.unraisablehook = lambda _: None
+    warnings.simplefilter("ignore")
 
 
 def _again(what: UnraisableHookArgs) -> None:

@@ -2,12 +2,13 @@
 
 Invariant: stdout carries only results (with ``--json`` only JSON, also for errors), and all else goes to stderr. Exit
 codes are 0 ok, 1 failed, 2 usage, 3 not found, 4 timed out waiting, 5 conflict, 69 Redis is unreachable or takes no
-writes, 130 interrupted. The help of the root and the completion of a command's name import no command. A command loads
-what it needs when it is chosen.
+writes, 130 interrupted, 141 the reader of the output is gone. The help of the root and the completion of a command's
+name import no command. A command loads what it needs when it is chosen.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ PROGRAMS = ("wakeline", "wl")
 PREFIX = "WAKELINE"
 """What the variables of options begin with."""
 INTERRUPTED = 130
+UNREAD = 141
+"""Nothing reads what is printed any more. It is what a shell says of a program that SIGPIPE ended."""
 CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
     ((errors.ApprovalAnswered, errors.TokenUsed), 5),
     (
@@ -70,6 +73,22 @@ CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
 option = partial(click.option, show_envvar=True)
 
 
+@contextmanager
+def leaving_with_its_reader() -> Generator[None]:
+    """Surrounds what prints. Once the reader of a pipe is gone, the command ends without a word."""
+    try:
+        yield
+    except BrokenPipeError:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except OSError:  # what it still holds would be written, and complained of, when Python ends
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, stream.fileno())
+                os.close(nothing)
+        raise click.exceptions.Exit(UNREAD) from None
+
+
 def exit_code(error: errors.WakelineError) -> int:
     """The exit code for an error."""
     return next((code for kinds, code in CODES if isinstance(error, kinds)), 1)
@@ -86,6 +105,9 @@ class Later(click.Command):
 class Root(click.Group):
     """Turns what a command returns or raises into an exit code, and imports a command's module once the command is
     chosen."""
+
+    interrupted: Callable[[], None] = staticmethod(lambda: None)
+    """Called at a Ctrl-C that ends the command, before what it held is thrown away."""
 
     def expect(self, module: str, commands: Mapping[str, str]) -> None:
         """Lists commands, each with its line of help; ``module`` declares them when it is imported."""
@@ -114,15 +136,24 @@ class Root(click.Group):
         **extra: Any,
     ) -> NoReturn:
         given = list(sys.argv[1:] if args is None else args)
-        console = Console()
-        extra |= {"standalone_mode": False, "obj": console}
+        extra |= {"standalone_mode": False, "obj": Console()}
+        try:
+            with leaving_with_its_reader():
+                code = self._code(given, prog_name, complete_var, extra)
+        except click.exceptions.Exit as left:
+            code = left.exit_code
+        sys.exit(code)
+
+    def _code(self, given: list[str], prog_name: str | None, complete_var: str | None, extra: Mapping[str, Any]) -> int:
+        console: Console = extra["obj"]
         try:
             result = super().main(given, prog_name, complete_var, **extra)
         except errors.WakelineError as error:
             console.fail(error.to_json(), say=str(error))
-            sys.exit(exit_code(error))
+            return exit_code(error)
         except click.Abort:
-            sys.exit(INTERRUPTED)
+            self.interrupted()
+            return INTERRUPTED
         except click.ClickException as error:
             vars(error).update(message=shown_lines(error.message))
             error.show()
@@ -130,8 +161,16 @@ class Root(click.Group):
             console.fail(
                 {"code": "usage", "message": error.format_message(), "retryable": False, "fields": {}}, say=None
             )
-            sys.exit(error.exit_code)
-        sys.exit(result if isinstance(result, int) else 0)
+            return error.exit_code
+        return result if isinstance(result, int) else 0
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with leaving_with_its_reader():  # where it prints help
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with leaving_with_its_reader():
+            return super().invoke(ctx)
 
 
 def _set_target(context: click.Context, _: click.Parameter, value: str | None) -> None:
