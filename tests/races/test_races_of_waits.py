@@ -353,6 +353,29 @@ def test_what_was_resolved_before_the_claim_costs_the_next_run_no_script(world: 
     assert handle.result() == 2
 
 
+def test_a_look_reads_all_that_is_open_however_much_one_script_reads(
+    world: World, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits_of_a_run, "MOST_READ", 2)
+    seen: list[int] = []
+
+    @app.engine
+    async def three(ctx: AsyncCtx) -> list[Any]:
+        run, waits = ctx.run, [asyncio.ensure_future(ctx.wait(name)) for name in "abc"]
+        await ctx.step("opened", lambda: None)  # after the waits: all are open
+        for n, name in enumerate("abc"):
+            world.signal(run.claim.process_id, name, str(n), str(n))
+        await run.waits.look()
+        for _ in range(9):  # turns of the loop, until a task has its answer
+            await asyncio.sleep(0)
+        seen.append(sum(wait.done() for wait in waits))
+        return [await wait for wait in waits]
+
+    handle = app.start(three)
+    work(world, app)
+    assert (seen, handle.result()) == ([3], [0, 1, 2])
+
+
 @fails_without(
     "a later run's second opening of a group adds to it",
     "wakeline.run.open_waits:OpenWaits.group",

@@ -44,7 +44,7 @@ from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut,
 R = TypeVar("R")
 T = TypeVar("T")
 MOST_READ = 4096
-"""How many slots one look reads at most."""
+"""How many slots one script reads at most."""
 
 
 @fixed
@@ -293,16 +293,22 @@ class Waits:
     async def look(self) -> None:
         """Reads the open slots and the cancel mark: after a hint, and at intervals because a hint may be lost."""
         ids = self.open.slots
-        if not self._life.is_running:
-            return
-        try:
-            reason, texts = await self._store.execute(read_slots(self._claim.fence, ids[:MOST_READ]))
-        except LeaseLost:
-            self._life.lost()
-            return
-        if reason is not None:
-            self._life.cancellation.cancel(reason)
-        for slot, text in zip(ids, texts, strict=False):
+        for first in range(0, max(len(ids), 1), MOST_READ):
+            if not self._life.is_running:
+                return
+            some = ids[first : first + MOST_READ]
+            try:
+                reason, texts = await self._store.execute(read_slots(self._claim.fence, some))
+            except LeaseLost:
+                self._life.lost()
+                return
+            if reason is not None:
+                self._life.cancellation.cancel(reason)
+            self._learn(some, texts)
+
+    def _learn(self, slots: Sequence[str], texts: Sequence[str | None]) -> None:
+        """What a look read of some slots that were open."""
+        for slot, text in zip(slots, texts, strict=True):
             if text == GONE:
                 if self.open.is_there(slot):  # the store went back to before it was opened
                     self._life.lost()
