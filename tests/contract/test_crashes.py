@@ -103,7 +103,7 @@ def test_a_release_that_never_got_anything_to_its_end_spends_nothing_however_oft
     assert found is not None
     assert (
         found.message
-        == "its worker died while it ran in release v2: worker bad_14 was lost, number 14 in a row. Deploy a fix."
+        == "its worker died while release v2 ran it: worker bad_14 was lost, number 14 in a row. Deploy a fix."
         " Roll back only while nothing new is recorded under this release. The log of the worker says how it died."
     )
     [row] = world.do(fleet.read_fleet([])).misfits

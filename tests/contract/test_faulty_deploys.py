@@ -634,12 +634,12 @@ def test_a_roll_back_is_said_to_fit_only_while_nothing_new_was_recorded(world: W
     declare(two.v2, new=True)
     handle.signal("go", 5)
     said = (
-        "the code fails where another release went on in release v2: NameError: name 'oops' is not defined. Deploy a"
+        "release v2 fails where release v1 went on: NameError: name 'oops' is not defined. Deploy a"
         " fix. Something new was recorded under this release: a rollback fits only if the release before asks for"
         " that, too."
         if acts
         else (
-            "the code fails where another release went on in release v2: NameError: name 'oops' is not defined. Roll"
+            "release v2 fails where release v1 went on: NameError: name 'oops' is not defined. Roll"
             " back, or deploy a fix."
         )
     )

@@ -96,8 +96,8 @@ def test_a_mismatch_waits_at_no_cost_names_what_differs_and_goes_on_with_code_th
     )
     assert (
         found.message
-        == "the code does something else than what is recorded in release v2: call:act, args.what: recorded 100, asked"
-        " for 101. Roll back, or deploy code that does what is recorded: put the new path behind ctx.patched(),"
+        == "release v2 does something else than release v1 recorded: call:act, args.what: recorded 100, asked for 101."
+        " Roll back, or deploy code that does what is recorded: put the new path behind ctx.patched(),"
         " use was= for a renamed thing, or declare a version beside."
     )
     assert work(world, two.v1, "w_3", release="v1") == ["finished"]
@@ -192,7 +192,7 @@ def test_a_mismatch_waits_where_no_release_has_a_name(world: World, two: Two) ->
     assert work(world, two.v2, "w_2") == ["released"]
     found = misfit(world)
     assert found is not None
-    assert found.message.startswith("the code does something else than what is recorded: call:act")
+    assert found.message.startswith("the code here does something else than what is recorded: call:act")
     world.tick()
     assert work(world, two.v1, "w_3") == []
     world.tick()  # a worker that came may have other code
@@ -696,7 +696,7 @@ def test_a_turn_whose_code_does_not_fit_waits_and_its_session_says_why(world: Wo
         go_on(world)
     assert (
         desk.why()
-        == f"turn {turn} waits for code that fits: the code does something else than what is recorded in release v2:"
+        == f"turn {turn} waits for code that fits: release v2 does something else than release v1 recorded:"
         " call:act, args.what: recorded 100, asked for 101. Roll back, or deploy code that does what is recorded:"
         " put the new path behind ctx.patched(), use was= for a renamed thing, or declare a version beside."
     )

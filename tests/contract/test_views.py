@@ -157,6 +157,7 @@ def test_a_view_tells_all_of_a_process(world: World) -> None:
         children_count=1,
         session=None,
         wake_target="clerk/1",
+        originator=None,
         recovery="rerunnable",
         generation=1,
         attempt=1,

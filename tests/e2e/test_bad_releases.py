@@ -321,9 +321,9 @@ def test_a_release_that_crashes_at_its_first_take_spends_nothing_says_why_and_al
     ] * 2
     code, doctor = told(site, "doctor")
     assert code == 1
-    assert "its worker died while it ran in release v2: worker " in doctor
+    assert "its worker died while release v2 ran it: worker " in doctor
     assert "code that fits (crash): worker " in told(site, "ps")[1]
-    assert "its worker died while it ran in release v2: worker " in told(site, "show", "fresh")[1]
+    assert "its worker died while release v2 ran it: worker " in told(site, "show", "fresh")[1]
     with worker(site, "v1", "-n", "1"):
         assert [handle.result(timeout=60) for handle in handles] == [6, 2, 3]
     assert [client.hmget(f"{{shop}}:proc:{pid}", "ls", "at", "mf") for pid in ("fresh", "parked")] == [[None] * 3] * 2

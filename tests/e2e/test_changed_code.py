@@ -213,14 +213,14 @@ def test_what_a_release_does_not_fit_waits_named_and_the_old_release_finishes_it
         assert re.search(rf"recorded +queued +recorded +\S+ +{awaited}", listed), listed
         shown = said(server, releases, "show", "a_bug")
         bug = (
-            "the code fails where another release went on in release v2: NameError: name 'oops' is not defined. Roll"
+            "release v2 fails where release v1 went on: NameError: name 'oops' is not defined. Roll"
             " back, or deploy a fix."
         )
         assert f"misfit           {bug} (since " in shown
         doctor = said(server, releases, "doctor", code=1)
         assert (
-            "problem  recorded of engine 'recorded' waits for code that fits; the code does something else than what is"
-            " recorded in release v2: call:charge, args.cents: recorded 100, asked for 101. Roll back, or deploy code"
+            "problem  recorded of engine 'recorded' waits for code that fits; release v2 does something else than"
+            " release v1 recorded: call:charge, args.cents: recorded 100, asked for 101. Roll back, or deploy code"
             " that does what is recorded: put the new path behind ctx.patched(), use was= for a renamed thing, or"
             " declare a version beside. `wakeline cancel` ends what should not wait" in doctor.splitlines()
         )

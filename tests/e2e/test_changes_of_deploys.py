@@ -129,7 +129,7 @@ def test_a_change_does_what_the_table_says(deploys: Deploys, change: str) -> Non
 
 def test_an_entry_for_an_agent_that_is_gone_waits_and_is_read_when_it_is_back(deploys: Deploys) -> None:
     assert (
-        "waits for code that fits: what it needs is not here in release v2: There is no agent 'clerk' in this app."
+        "waits for code that fits: release v2 does not have what it needs: There is no agent 'clerk' in this app."
         in deploys.said_of_desk
     )
     assert deploys.did("clerk") == ("turn",)

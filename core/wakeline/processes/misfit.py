@@ -18,13 +18,6 @@ PATIENCE_MS = 86_400_000
 """How long, by default, a process waits for better code, if the code there fails at it, cannot read it, or ends its
 worker. In ms."""
 FIRST_DELAY_MS, LAST_DELAY_MS = 1_000, 60_000
-_MEANS = {
-    "missing": "what it needs is not here",
-    "mismatch": "the code does something else than what is recorded",
-    "unreadable": "the code cannot take what is stored",
-    "bug": "the code fails where another release went on",
-    "crash": "its worker died while it ran",
-}
 _REMEDY = {
     "missing": "Deploy a release that has it, or give the worker what it lacks.",
     "mismatch": (
@@ -67,12 +60,26 @@ class Misfit:
     acted: bool = False
     """Whether something new was recorded under the release of this code. If so, the release before may have a mismatch
     now."""
+    got_here: str | None = None
+    """The release under which the process got this far; None if it is the same one, has no name, or is not known."""
 
     @property
     def what_differs(self) -> str:
-        """A sentence that says why the code cannot go on."""
-        where = f" in release {self.release}" if self.release else ""
-        return f"{_MEANS[self.kind]}{where}: {self.what.rstrip('.')}."
+        """A sentence that says why the code cannot go on, with the release that it is of and the one before."""
+        code = f"release {self.release}" if self.release else "the code here"
+        match self.kind:
+            case "missing":
+                says = f"{code} does not have what it needs"
+            case "mismatch":
+                recorded = f"release {self.got_here} recorded" if self.got_here else "what is recorded"
+                says = f"{code} does something else than {recorded}"
+            case "unreadable":
+                says = f"{code} cannot take what {f'release {self.got_here} stored' if self.got_here else 'is stored'}"
+            case "bug":
+                says = f"{code} fails where {f'release {self.got_here}' if self.got_here else 'another one'} went on"
+            case "crash":
+                says = f"its worker died while {code} ran it"
+        return f"{says}: {self.what.rstrip('.')}."
 
     @property
     def remedy(self) -> str:
@@ -119,14 +126,17 @@ class Misfit:
                 "release": str() | None as release,
                 "since_ms": int(since_ms),
                 "looks": int(looks),
-            } if kind in _MEANS:
+            } if kind in _REMEDY:
+                more = cast("dict[str, object]", data)
+                got_here = more.get("got_here")
                 return cls(
                     cast("MisfitKind", kind),
                     what,
                     release,
                     since_ms,
                     looks,
-                    cast("dict[str, object]", data).get("acted") is True,
+                    more.get("acted") is True,
+                    got_here if isinstance(got_here, str) else None,
                 )
             case _:
                 return cls("missing", "a later release said why, in a form that this release does not know", None, 0)
