@@ -324,7 +324,9 @@ def test_a_queued_process_tells_how_often_it_was_lost_with_its_worker(world: Wor
         assert [claim.process_id for claim in world.take(owner)] == ["p"]
         world.do(owners.reap(owner))
     assert because(world) == Reason(
-        "lost", "lost with its worker 3 times, runs again alone in 1 s", "the log of the worker says how it died"
+        "lost",
+        "its next run, alone in 1 s: it was lost with its worker 3 times in a row",
+        "the log of the worker says how it died",
     )
 
 

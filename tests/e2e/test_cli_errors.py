@@ -75,7 +75,8 @@ GOLDEN = {
     "ambiguous beginning": (
         ("show", "refund"),
         2,
-        "Several processes begin with 'refund': refund-8, refund-7. Give more characters of the id.",
+        "Several processes begin with 'refund': refund-8 (queued refund), refund-7 (queued refund). Give more"
+        " characters of the id.",
     ),
     "forged token": (
         ("resolve", "wt1.WyJyZWZ1bmQtNyIsImkiLCJrIixudWxsXQ.AAAA", "true"),
@@ -373,6 +374,7 @@ def test_every_error_has_the_exit_code_of_its_kind() -> None:
         "RotationOverlaps",
         "ApprovalAnswered",
         "TokenUsed",
+        "CountMoved",
     }
     assert codes[69] == {
         "StoreOutOfMemory",

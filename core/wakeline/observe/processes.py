@@ -12,6 +12,7 @@ from typing import Any, TypeVar, assert_never
 from wakeline.names import split_session_id
 from wakeline.observe.events import event_view
 from wakeline.observe.reasons import Reason, leaves_room, reason_of, reason_of_queue
+from wakeline.observe.runs import RunView
 from wakeline.observe.setbacks import FailedEffect, Setback, failed_effect_of, setback_of, trace_in
 from wakeline.observe.view import View
 from wakeline.observe.waits import WaitView, waits_of
@@ -159,6 +160,10 @@ class ProcessView(Status):
     setbacks: tuple[Setback, ...]
     """What went wrong and did not end it: failed attempts, losses and misfits; the first 3 and the latest 7 of those
     that its log has."""
+    runs: tuple[RunView, ...] = ()
+    """Where a running process runs. Of one that waits for a place under a limit: some that have a place."""
+    places_taken: int = 0
+    """How many have a place under the limit for whose place it waits."""
 
 
 def process_of(view: StoredProcess) -> ProcessView:

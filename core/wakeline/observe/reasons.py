@@ -64,8 +64,8 @@ def reason_of(record: ProcessFields, *, offered_ms: int | None, unread: str | No
         apart = f"; it runs {_apart(record.runs_beside)}" if record.runs_beside is not None else ""
         return Reason("misfit", f"code that fits ({misfit.kind}): {misfit.what}{apart}", misfit.remedy)
     if record.runs_again_ms is not None:
-        again = f"{_apart(record.runs_beside or 0)} {_seconds(record.runs_again_ms, now_ms)}"
-        return Reason("lost", f"lost with its worker {record.losses} times, runs again {again}", SAYS_HOW)
+        again = f"its next run, {_apart(record.runs_beside or 0)} {_seconds(record.runs_again_ms, now_ms)}"
+        return Reason("lost", f"{again}: it was lost with its worker {record.losses} times in a row", SAYS_HOW)
     if record.held_at is not None:
         return Reason("held", f"a place under the limit of {_limit(record.held_at)}")
     if record.rated_at is not None:

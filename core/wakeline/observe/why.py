@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from wakeline.observe.findings.finding import Finding
 from wakeline.observe.processes import ProcessView, Status
+from wakeline.observe.runs import lease_said, place_said
 from wakeline.observe.triggers import ScheduleView
 from wakeline.observe.view import View
 from wakeline.observe.waits import WaitView
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import AbandonedOutput, CancelledOutput, Failure
 from wakeline.sessions.addresses import argument
-from wakeline.shown import moment
-from wakeline.values import format_duration
+from wakeline.shown import age, moment
+from wakeline.triggers.schedule import NO_ZONE, knows_zone
 from wakeline.waits.kinds import WaitKind
 
 NAMED = 4
@@ -50,6 +51,13 @@ class WhyView(View):
         """All of it as lines for people."""
         return "\n".join(self._lines())
 
+    def more_than(self, said: str) -> Iterator[str]:
+        """The lines that a reader of ``said`` does not know yet: for one who asked about something that depends on
+        this."""
+        for line in (*(one for one in self.facts if not one.startswith("queue ")), *(f"→ {one}" for one in self.to_do)):
+            if line.removeprefix("→ ") not in said:
+                yield INDENT + line
+
     def _lines(self) -> Iterator[str]:
         yield f"{self.subject}: {self.says}"
         for line in (*self.facts, *(f"→ {one}" for one in self.to_do)):
@@ -59,10 +67,14 @@ class WhyView(View):
                 yield INDENT + line
 
 
-def why_process(view: ProcessView, of_child: WhyView | None = None) -> WhyView:
-    """Why a process is as it is; ``of_child``: of a child that it waits for."""
+def why_process(view: ProcessView, of_child: WhyView | None = None, hindrance: Finding | None = None) -> WhyView:
+    """Why a process is as it is. ``of_child``: of a child that it waits for; ``hindrance``: what keeps the whole
+    namespace from going on."""
     says, facts, to_do = _said_of(view)
     more = [*facts, *_setbacks(view)]
+    if hindrance is not None:
+        more.insert(0, hindrance.what)
+        to_do.insert(0, hindrance.to_do or "")
     if view.cancel_requested and view.status not in TERMINAL:
         more.append("it was asked to end")
     if view.deadline_ms is not None and view.status not in TERMINAL:
@@ -81,12 +93,13 @@ def awaited_child(view: ProcessView) -> str | None:
 
 
 def _said_of(view: ProcessView) -> tuple[str, list[str], list[str]]:
-    since = _age(view.seen_ms - view.updated_ms)
+    since = age(view.seen_ms - view.updated_ms)
     match view.status:
         case "queued":
             return _queued(view, since)
         case "running":
-            return f"runs since {since}, by worker {view.owner}", [f"attempt {view.attempt}"], []
+            facts = [f"worker {run.worker}, {lease_said(run, view.seen_ms)}" for run in view.runs]
+            return f"runs since {since}, by worker {view.owner}", [f"attempt {view.attempt}", *facts], []
         case "waiting":
             return _waiting(view, since)
         case _:
@@ -97,7 +110,9 @@ def _queued(view: ProcessView, since: str) -> tuple[str, list[str], list[str]]:
     reason = view.because
     if reason is None:
         return f"queued since {since}: it waits for a worker with room", [f"queue {view.queue}"], []
-    facts = [f"queue {view.queue}"]
+    facts = [f"queue {view.queue}", *(place_said(run, view.seen_ms) for run in view.runs)]
+    if view.places_taken > len(view.runs) > 0:
+        facts.append(f"and {view.places_taken - len(view.runs)} more have places")
     if reason.code in ("held", "rated"):
         facts.append("`wakeline queues` shows how many run under it")
     return f"queued since {since}: it waits for {reason.what}", facts, [reason.to_do] if reason.to_do else []
@@ -148,7 +163,7 @@ def _wait(wait: WaitView, now_ms: int, *, named: bool) -> str:
     """Since when it waits for this, and until when; ``named``: there are others, so it says for what."""
     parts = [_called(wait)] if named else []
     if wait.since_ms is not None:
-        parts.append(f"asked {_age(now_ms - wait.since_ms)} ago")
+        parts.append(f"asked {age(now_ms - wait.since_ms)} ago")
     if wait.due_ms is None:
         parts.append("no timeout")
     else:
@@ -209,18 +224,16 @@ def _setbacks(view: ProcessView) -> Iterator[str]:
         else f"; again {_until(last.next_ms, view.seen_ms)}"
     )
     said = f": {last.code}: {last.message.partition(chr(10))[0]}" if last.kind != "loss" else f": {last.message}"
-    yield f"{_age(view.seen_ms - last.at_ms)} ago {what}{said}{again}"
+    yield f"{age(view.seen_ms - last.at_ms)} ago {what}{said}{again}"
 
 
 def why_schedule(schedule: ScheduleView, last: Status | None, now_ms: int) -> WhyView:
     """When a schedule starts something next, and what became of its latest moment. ``last``: the process that this
     started; None if there is none, or it is no longer retained."""
     of, facts, to_do = schedule.schedule, list[str](), list[str]()
-    try:
-        ZoneInfo(of.timezone)
-    except (ZoneInfoNotFoundError, ValueError):
+    if not knows_zone(of.timezone):
         facts.append(f"this machine does not know its time zone {of.timezone!r}")
-        to_do.append("install the package tzdata where workers run, or name another zone")
+        to_do.append(NO_ZONE)
     due = "its next moment is not set yet" if schedule.due_ms is None else f"is due {_until(schedule.due_ms, now_ms)}"
     if schedule.due_ms is not None and now_ms - schedule.due_ms > LATE_MS:
         to_do.append("no process ticks: start `wakeline worker` or `wakeline clock`")
@@ -235,7 +248,7 @@ def _last_moment(schedule: ScheduleView, last: Status | None, now_ms: int) -> It
     elif last is None:
         yield f"its latest moment started {schedule.last}, which is no longer retained"
     else:
-        since = _age(now_ms - last.updated_ms)
+        since = age(now_ms - last.updated_ms)
         yield f"its latest moment started {last.id}, which is {last.status} since {since}"
         if last.status not in TERMINAL and schedule.schedule.overlap == "skip":
             yield "moments are left out until it has ended (overlap=skip)"
@@ -244,11 +257,5 @@ def _last_moment(schedule: ScheduleView, last: Status | None, now_ms: int) -> It
 def _until(at_ms: int, now_ms: int) -> str:
     """A moment in words: ``in 5m (2026-11-30 11:46:01 UTC)``."""
     if at_ms >= now_ms:
-        return f"in {_age(at_ms - now_ms)} ({moment(at_ms)})"
-    return f"since {_age(now_ms - at_ms)} ({moment(at_ms)})"
-
-
-def _age(ms: int) -> str:
-    """A time in words, as exact as a reader wants it: seconds below an hour, and minutes below a week."""
-    unit = 1_000 if ms < 3_600_000 else 60_000 if ms < 7 * 86_400_000 else 3_600_000
-    return format_duration(max(0, ms) // unit * unit)
+        return f"in {age(at_ms - now_ms)} ({moment(at_ms)})"
+    return f"since {age(now_ms - at_ms)} ({moment(at_ms)})"

@@ -84,6 +84,29 @@ def list_queues(queues: Sequence[str]) -> Call[tuple[list[QueueState], list[Limi
     return Call("queue_list", {"queues": list(queues)}, decode)
 
 
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run: of which process, in which worker, since when, and until when the lease of that worker runs or ran (None:
+    the worker is gone). In server ms."""
+
+    process_id: str
+    owner: str
+    since_ms: int
+    lease_ends_ms: int | None
+
+
+def runs(*, process_id: str = "", limit: str = "", most: int = 1) -> Call[tuple[tuple[StoredRun, ...], int]]:
+    """The run of a process, or some of the runs that have a place under a limit, by id; and how many places of the
+    limit are taken. What does not run is left out."""
+
+    def decode(reply: Reply) -> tuple[tuple[StoredRun, ...], int]:
+        rows = (StoredRun(row[0], row[1], int(row[2]), int(row[3]) if row[3] != "" else None) for row in reply[0])
+        return tuple(rows), int(reply[1])
+
+    args = {"pid": process_id, "limit": limit, "most": most}
+    return Call("process_runs", args, decode, about=(process_id,) if process_id else ())
+
+
 def pause(queue: str, *, paused: bool = True) -> Call[bool]:
     """Let workers take nothing from a queue (or take from it again). What runs goes on. Returns whether that changed
     anything."""

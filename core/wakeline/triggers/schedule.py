@@ -53,6 +53,19 @@ class Firing:
     next_ms: int
 
 
+NO_ZONE = "install the package tzdata where workers run, or name another zone"
+"""What to do where a zone is not known."""
+
+
+def knows_zone(name: str) -> bool:
+    """Whether this machine knows a time zone."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
+
+
 def check_schedule(schedule: Schedule) -> Schedule:
     """The schedule, if it ever occurs; raises `InvalidSchedule`."""
 
@@ -61,10 +74,10 @@ def check_schedule(schedule: Schedule) -> Schedule:
 
     if len(schedule.expression.split()) != 5:
         raise wrong("it has to have five fields: minute, hour, day of month, month, day of week")
-    try:
-        ZoneInfo(schedule.timezone)
-    except (KeyError, ValueError, OSError) as error:
-        raise wrong(f"{schedule.timezone!r} is no time zone; write it as Europe/Berlin") from error
+    if not knows_zone(schedule.timezone):
+        if not knows_zone("Europe/Berlin"):
+            raise wrong(f"this machine does not know the time zone {schedule.timezone!r}; {NO_ZONE}")
+        raise wrong(f"{schedule.timezone!r} is no time zone; write it as Europe/Berlin")
     if schedule.missed not in ("once", "skip", "all"):
         raise wrong(f"missed is {schedule.missed!r}; it has to be once, skip or all")
     if schedule.overlap not in ("allow", "skip", "replace"):

@@ -25,6 +25,7 @@ from wakeline.store.blocking import SyncStore
 from wakeline.store.calls import Program, Together
 from wakeline.store.metrics import read_metrics
 from wakeline.store.queues import list_queues
+from wakeline.store.triggers import list_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class FleetVerbs:
         stored = store.execute(fleet.read_fleet(self.queues(), stale_ms=self.settings.stale_ms))
         local_ms = (before + self.clock.now_ms()) // 2
         states, limits = store.execute(list_queues([queue.name for queue in stored.queues]))
+        _, schedules = store.execute(list_all(None))
         return Seen(
             where=store.backend.describe(),
             server=facts,
@@ -83,6 +85,7 @@ class FleetVerbs:
             lease_ms=self.settings.lease_ms,
             writes_refused=_refusal_of_writes(store),
             declared=self.declared(),
+            schedules=tuple(schedules),
         )
 
 

@@ -6,6 +6,7 @@ Invariant: a look writes nothing. What is offered again is a new entry.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any, cast
 
 from wakeline.errors import (
@@ -61,20 +62,34 @@ def wakes(
 
 def why(session: str, entry: int | None) -> Program[str]:
     """Why it does, or does not, go on; or why it did, or did not, wake for an entry."""
+    told = yield from told_of(session, entry)
+    return told.says
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Why a session, or an entry of it, is as it is, and the turn that says more (None: there is none)."""
+
+    says: str
+    turn: str | None = None
+
+
+def told_of(session: str, entry: int | None) -> Program[Told]:
+    """Why, in a sentence, and the turn on which it depends."""
     if entry is not None:
         check_number("entry", entry)
         seen = yield entries.look(session, limit=1, n=entry)
         found = entry_of(seen.entries[0])
         if found.state not in ("delivered", "admitted"):
-            return explain(found)
+            return Told(explain(found))
         # A waiting entry waits for what its session waits for.
         view = yield from shown_of(seen)
-        return f"{explain(found)}; {view.why}"
+        return Told(f"{explain(found)}; {view.why}", view.turn)
     view = yield from inspect(session)
-    return view.why
+    return Told(view.why, view.turn)
 
 
-def why_address(address: str) -> Program[str]:
+def why_address(address: str) -> Program[Told]:
     """`why` for ``<agent>/<key>``, for an entry ``<agent>/<key>#<n>``, or for the wake of an event ``<process
     id>#<sequence>``.
 
@@ -85,7 +100,7 @@ def why_address(address: str) -> Program[str]:
     for meant in readings(address):
         try:
             if meant.session is not None:
-                told = yield from why(meant.session, meant.n)
+                told = yield from told_of(meant.session, meant.n)
             else:
                 told = yield from _why_event(str(meant.process), meant.n or 0)
         except (SessionNotFound, EntryNotFound, EventNotFound, ProcessNotFound) as error:
@@ -98,7 +113,7 @@ def why_address(address: str) -> Program[str]:
     raise missing(address, first)
 
 
-def _why_event(process_id: str, sequence: int) -> Program[str]:
+def _why_event(process_id: str, sequence: int) -> Program[Told]:
     view: processes.StoredProcess = yield processes.read(process_id, after=sequence - 1, count=1)
     if not view.events or view.events[0].sequence != sequence:
         raise EventNotFound(process_id=process_id, sequence=sequence, status=view.status, latest=view.sequence)
@@ -110,11 +125,11 @@ def _why_event(process_id: str, sequence: int) -> Program[str]:
             continue
         for entry in map(entry_of, inbox.entries):
             if (entry.process_id, entry.sequence) == (process_id, sequence):
-                told = yield from why(session, entry.n)
-                return woke(view, entry, told)
+                told = yield from told_of(session, entry.n)
+                return Told(woke(view, entry, told.says), told.turn)
             if f"{process_id}#{sequence}" in entry.swallowed_wakes:
-                return superseded(view, entry)
-    return no_wake(view, targets)
+                return Told(superseded(view, entry))
+    return Told(no_wake(view, targets))
 
 
 def redrive(session: str, entry: int | None) -> Program[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from wakeline.errors import (
@@ -25,6 +26,7 @@ from wakeline.observe.follows import Reached
 from wakeline.observe.processes import ProcessView, Status, held_up, process_of, status_of
 from wakeline.observe.query import ProcessQuery
 from wakeline.observe.reasons import leaves_room
+from wakeline.observe.runs import run_of
 from wakeline.observe.setbacks import trace_in
 from wakeline.observe.waits import ProcessWait, waits_with_process
 from wakeline.pages import Page, first_of, no_place, place_of
@@ -43,6 +45,8 @@ R = TypeVar("R")
 S = TypeVar("S", bound=Status)
 EVENTS_AT_ONCE = 256
 ROWS_AT_ONCE = 256
+PLACES_SHOWN = 3
+"""How many that have a place under a limit are named."""
 
 
 def status(process_id: str) -> Program[Status]:
@@ -55,7 +59,12 @@ def process(process_id: str) -> Program[ProcessView]:
     """All that is known of a process; raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
     stored: processes.StoredProcess = yield processes.read(process_id, count=1, tail=True, detail=True)
     [view] = yield from _held_up([(process_of(stored), stored.registration.queue)])
-    return view
+    waits_for_place = view.because is not None and view.because.code == "held"
+    if view.status != "running" and not waits_for_place:
+        return view
+    meant = {"limit": stored.held_at or ""} if waits_for_place else {"process_id": process_id}
+    runs, taken = yield queues.runs(most=PLACES_SHOWN, **meant)
+    return replace(view, runs=tuple(map(run_of, runs)), places_taken=taken)
 
 
 def waits(limit: int, after: str | None = None) -> Program[Page[ProcessWait]]:

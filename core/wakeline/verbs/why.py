@@ -14,9 +14,16 @@ from wakeline.errors import (
     ProcessNoLongerRetained,
     ProcessNotFound,
     SessionNotFound,
+    StoreOutOfMemory,
+    WritesRefused,
 )
 from wakeline.names import check_process_id
+from wakeline.observe.findings.finding import Finding
+from wakeline.observe.findings.server import writes_refused
 from wakeline.observe.why import WhyView, awaited_child, why_process, why_schedule
+from wakeline.processes.lifecycle import TERMINAL
+from wakeline.store import fleet
+from wakeline.store.address import FORMAT
 from wakeline.store.calls import Program
 from wakeline.verbs import inbox, looks, triggers
 
@@ -32,7 +39,17 @@ def process(process_id: str, deep: int = DEEP) -> Program[WhyView]:
     if child is not None and deep > 0:
         with suppress(InvalidId, ProcessNotFound, ProcessNoLongerRetained):  # it was removed between the two looks
             of_child = yield from process(child, deep - 1)
-    return why_process(view, of_child)
+    hindrance = (yield from _hindrance()) if deep == DEEP and view.status not in TERMINAL else None
+    return why_process(view, of_child, hindrance)
+
+
+def _hindrance() -> Program[Finding | None]:
+    """What keeps the whole namespace from going on: a server that takes no writes."""
+    try:
+        yield fleet.probe(FORMAT)
+    except (WritesRefused, StoreOutOfMemory) as refused:
+        return writes_refused(refused)
+    return None
 
 
 def schedule(name: str, now_ms: int) -> Program[WhyView | None]:
@@ -58,13 +75,19 @@ def address(text: str, now_ms: int) -> Program[str]:
     if isinstance(text, str) and not set("/#") & set(text):  # pyright: ignore[reportUnnecessaryIsInstance]
         return (yield from _process_or_schedule(text, now_ms))
     try:
-        return (yield from inbox.why_address(text))
+        told = yield from inbox.why_address(text)
     except (InvalidId, SessionNotFound, EntryNotFound, EventNotFound, ProcessNotFound) as missing:
         try:
             found = yield from process(check_process_id(text, system=True))
         except (InvalidId, ProcessNotFound):
             raise missing from None
         return found.text
+    if told.turn is None:
+        return told.says
+    with suppress(ProcessNotFound, ProcessNoLongerRetained):  # it ended between the two looks
+        turn = yield from process(told.turn)
+        return "\n".join([told.says, *turn.more_than(told.says)])
+    return told.says
 
 
 def _process_or_schedule(text: str, now_ms: int) -> Program[str]:

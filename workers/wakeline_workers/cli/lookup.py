@@ -6,6 +6,7 @@ Invariant: an id that exists means itself, even if other ids begin with it, and 
 from __future__ import annotations
 
 import heapq
+import shlex
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 from wakeline import errors
 from wakeline.observe.processes import ENDED, LIVE
+from wakeline.shown import shown
 from wakeline.store import processes
 
 from wakeline_workers.cli.root import Console
@@ -33,16 +35,30 @@ def process_id(app: App, given: str) -> str:
     try:
         app.store.execute(processes.read(whole, brief=True))
     except errors.ProcessNotFound:
+        _refuse_session(app, given)
         if len(given) < SHORTEST:
             raise
-        found = [pid for pid in latest_ids(app) if pid.startswith(given)]
+        found = app.processes(beginning=given, limit=NAMED)
         if not found:
             raise
         if len(found) > 1:
-            more = [f"and {len(found) - NAMED} more"] if len(found) > NAMED else []
-            raise errors.AmbiguousId(prefix=given, candidates=[*found[:NAMED], *more]) from None
-        return found[0]
+            told = [f"{one.id} ({one.status} {one.label or one.kind})" for one in found]
+            more = ["and more"] if found.more else []
+            raise errors.AmbiguousId(prefix=given, candidates=[*told, *more]) from None
+        return found[0].id
     return whole
+
+
+def _refuse_session(app: App, given: str) -> None:
+    """Says what to type where the address of a session stands for the id of a process."""
+    if "/" not in given:
+        return
+    try:
+        app.session(*given.split("/", 1)).inspect()
+    except errors.WakelineError:
+        return
+    ways = " and ".join(f"`wakeline {verb} {shlex.quote(given)}`" for verb in ("why", "session", "wakes"))
+    raise click.UsageError(f"{shown(given)!r} is a session, and no process: {ways} tell of it.")
 
 
 def latest_ids(app: App) -> Iterator[str]:

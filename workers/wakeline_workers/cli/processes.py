@@ -11,6 +11,7 @@ import click
 from wakeline.observe.events import EventView, RunFacts
 from wakeline.observe.findings.finding import named
 from wakeline.observe.processes import ProcessView, Status
+from wakeline.observe.runs import place_said
 from wakeline.observe.setbacks import Setback
 from wakeline.shown import moment, shown
 from wakeline.store.processes import FIRST
@@ -45,8 +46,12 @@ APART = {
     "failed_effect",
     "trace",
     "setbacks",
+    "runs",
+    "places_taken",
 }
 """Facts that `show` puts into lines of their own, or says by others."""
+SETBACKS = 4
+"""How many setbacks `show` tells in lines, so that it fits a screen; --json has more of them, and the log all."""
 SHOWN = 200
 """Cells of an event in a terminal; a pipe gets all of it."""
 
@@ -187,8 +192,11 @@ def show(console: Console, given: str) -> None:
     What it is, where it stands, what it waits for, how it ended.
     """
     pid = process_id(console.app, given)
-    view = console.app.handle(pid).view()
-    console.answer(view.to_data(), *lines_of(view))
+    handle = console.app.handle(pid)
+    view, why = handle.view(), handle.why()
+    said = list(lines_of(view))
+    to_do = [one for one in why.to_do if not any(one in line for line in said)]
+    console.answer(view.to_data(), *said, *(f"{'to do':<16} {one}" for one in to_do))
 
 
 @command("events")
@@ -217,8 +225,13 @@ def lines_of(view: ProcessView) -> Iterator[str]:
         waits.append(view.because.message)
     for wait in waits:
         yield f"{'waits for':<16} {wait}"
-    for setback in view.setbacks:
+    if view.status == "queued":
+        for run in view.runs:
+            yield f"{'place':<16} {place_said(run, view.seen_ms)}"
+    for setback in view.setbacks[-SETBACKS:]:
         yield f"{'setback':<16} {said_of(setback)}"
+    if len(view.setbacks) > SETBACKS:
+        yield f"{'setback':<16} and earlier ones; `wakeline events {shlex.quote(view.id)}` has all"
     if view.failed_effect is not None:
         yield f"{'failed in':<16} {view.failed_effect.kind} {view.failed_effect.tool or view.failed_effect.name}"
     for line in (view.trace or "").splitlines():

@@ -5,7 +5,7 @@ Invariant: pure but for `look`. What is not known is said to be not known, and n
 
 from __future__ import annotations
 
-from wakeline.observe.findings import code, releases, server, ticks, wakes, work, workers
+from wakeline.observe.findings import code, releases, schedules, server, ticks, wakes, work, workers
 from wakeline.observe.findings.finding import Finding, Level
 from wakeline.observe.findings.seen import Seen
 from wakeline.observe.findings.work import summed_up
@@ -18,6 +18,7 @@ ORDER = (
     ticks.ticks,
     work.findings,
     ticks.standing,
+    schedules.findings,
     wakes.findings,
     code.findings,
 )

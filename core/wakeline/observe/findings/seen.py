@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from wakeline.store.fleet import ServerFacts, StoredFleet
 from wakeline.store.queues import LimitState, QueueState
+from wakeline.store.triggers import StoredSchedule
 
 if TYPE_CHECKING:
     # A command's help reads views and runs no body: what runs them is not loaded for it.
@@ -35,6 +36,7 @@ class Seen:
     lease_ms: int = 5_000
     writes_refused: StoreError | None = None
     declared: Declared | None = None
+    schedules: tuple[StoredSchedule, ...] = ()
 
     @property
     def alive(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from wakeline.errors import StoreError
 from wakeline.observe.findings.finding import Finding, count
 from wakeline.observe.findings.seen import Seen
 from wakeline.store.servers import OLDEST
@@ -74,10 +75,15 @@ def _memory(seen: Seen) -> Iterator[Finding]:
 
 def _writes(seen: Seen) -> Iterator[Finding]:
     if seen.writes_refused is not None:
-        said = str(seen.writes_refused.fields.get("reason", "its memory is full"))
-        remedy = next((remedy for sign, remedy in REFUSALS if re.search(sign, said)), "its own log says why")
-        what = f"the server takes no writes, so workers wait and nothing goes on: {said}"
-        yield Finding("writes", "problem", what, remedy)
+        yield writes_refused(seen.writes_refused)
+
+
+def writes_refused(refused: StoreError) -> Finding:
+    """What it means that the server refuses writes, with what it says."""
+    said = str(refused.fields.get("reason", "its memory is full"))
+    remedy = next((remedy for sign, remedy in REFUSALS if re.search(sign, said)), "its own log says why")
+    what = f"the server takes no writes, so workers wait and nothing goes on: {said}"
+    return Finding("writes", "problem", what, remedy)
 
 
 def _aof(seen: Seen) -> Iterator[Finding]:
