@@ -695,8 +695,7 @@ def test_a_turn_whose_code_does_not_fit_waits_and_its_session_says_why(world: Wo
         assert work(world, two.v2, "w_2", release="v2") == ["released"]
         go_on(world)
     assert (
-        desk.why()
-        == f"turn {turn} waits for code that fits: release v2 does something else than release v1 recorded:"
+        desk.why() == f"turn {turn} waits for code that fits: release v2 does something else than release v1 recorded:"
         " call:act, args.what: recorded 100, asked for 101. Roll back, or deploy code that does what is recorded:"
         " put the new path behind ctx.patched(), use was= for a renamed thing, or declare a version beside."
     )

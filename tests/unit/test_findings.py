@@ -535,8 +535,7 @@ def test_every_warning_and_problem_of_code_says_the_way_out_alone() -> None:
     row = StoredMisfit("p1", misfit, "engine", "crawl")
     [one] = [one for one in seen(misfits=(row,), misfit_count=1) if one.code == "misfit"]
     assert one.what == (
-        "p1 of engine 'crawl' waits for code that fits; release v2 fails where another one went on:"
-        " ValueError: no."
+        "p1 of engine 'crawl' waits for code that fits; release v2 fails where another one went on: ValueError: no."
     )
     assert one.to_do == "Roll back, or deploy a fix. `wakeline cancel` ends what should not wait"
     assert one.message == f"{one.what} {one.to_do}"
