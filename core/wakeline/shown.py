@@ -14,8 +14,6 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from wakeline.values import format_duration
-
 # Controls (C0, DEL, C1), and characters that break or join lines, turn the direction of text, or are invisible. The two
 # joiners of emoji and scripts are left out.
 _UNSEEN = (
@@ -125,9 +123,3 @@ def _escape(found: re.Match[str]) -> str:
     code = ord(found[0])
     named = {9: "\\t", 10: "\\n", 13: "\\r"}.get(code)
     return named or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}")
-
-
-def age(ms: int) -> str:
-    """A time in words, as exact as a reader wants it: seconds below an hour, and minutes below a week."""
-    unit = 1_000 if ms < 3_600_000 else 60_000 if ms < 7 * 86_400_000 else 3_600_000
-    return format_duration(max(0, ms) // unit * unit)

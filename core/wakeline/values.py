@@ -365,6 +365,12 @@ def format_duration(milliseconds: int) -> str:
     return text or "0s"
 
 
+def age(ms: int) -> str:
+    """A time in words, as exact as a reader wants it: seconds below an hour, and minutes below a week."""
+    unit = 1_000 if ms < 3_600_000 else 60_000 if ms < 7 * 86_400_000 else 3_600_000
+    return format_duration(max(0, ms) // unit * unit)
+
+
 def check_text(what: str, value: object) -> str:
     """The value if it is a str; raises `InvalidPayload`."""
     if not isinstance(value, str):

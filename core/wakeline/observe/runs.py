@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wakeline.observe.view import View
-from wakeline.shown import age
 from wakeline.store.queues import StoredRun
+from wakeline.values import age
 
 
 @dataclass(frozen=True, slots=True)

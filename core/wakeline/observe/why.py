@@ -18,8 +18,9 @@ from wakeline.observe.waits import WaitView
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import AbandonedOutput, CancelledOutput, Failure
 from wakeline.sessions.addresses import argument
-from wakeline.shown import age, moment
+from wakeline.shown import moment
 from wakeline.triggers.schedule import NO_ZONE, knows_zone
+from wakeline.values import age
 from wakeline.waits.kinds import WaitKind
 
 NAMED = 4
