@@ -232,6 +232,7 @@ CALLS = [
     made(processes.read_log, "process-1", count=1, tail=True, about="process-1"),
     made(choices.page, "queued", limit=1),
     made(processes.list_page, ["running"], session_id="bot/session-1", about="bot/session-1"),
+    made(queues.runs, limit="b:send:ann", most=3),
     made(processes.list_ids, "running", offset=0, limit=1),
     made(processes.index, "running", "kind=engine"),
     made(tails.watch, "t1", [(tails.Subject("end", "process-1"), 0)], about="process-1"),

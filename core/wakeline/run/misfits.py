@@ -61,9 +61,13 @@ class Misfits:
         """Gives a process back to the queue. Another release that has not looked takes it; or it is looked at again
         after a delay, or when another release comes. ``acted``: its run has recorded something."""
         acted = claim.under_another_release and (acted or claim.recorded_more)
-        got_here = claim.fields.get("pr") or None if claim.under_another_release else None
         found = Misfit(
-            kind, fit(_what(error), LONGEST_WHAT), claim.release, claim.now_ms, acted=acted, got_here=got_here
+            kind,
+            fit(_what(error), LONGEST_WHAT),
+            claim.release,
+            claim.now_ms,
+            acted=acted,
+            got_here=claim.got_here_under,
         ).after(claim.misfit, in_a_round=claim.in_a_round)
         log.warning(
             "%s waits for code that fits: %s%s",

@@ -85,6 +85,11 @@ class Claim(ProcessFields):
         return self.fields.get("pr") not in (None, self.fields.get("rel", ""))
 
     @property
+    def got_here_under(self) -> str | None:
+        """The release under which it got this far, if that is another one than runs it now and has a name."""
+        return self.fields.get("pr") or None if self.under_another_release else None
+
+    @property
     def of_several_releases(self) -> bool:
         """Whether more than one release has had it, so that its stored data may have types that this code does not
         have."""

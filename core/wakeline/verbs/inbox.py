@@ -67,29 +67,29 @@ def why(session: str, entry: int | None) -> Program[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Explained:
     """Why a session, or an entry of it, is as it is, and the turn that says more (None: there is none)."""
 
     says: str
     turn: str | None = None
 
 
-def told_of(session: str, entry: int | None) -> Program[Told]:
+def told_of(session: str, entry: int | None) -> Program[Explained]:
     """Why, in a sentence, and the turn on which it depends."""
     if entry is not None:
         check_number("entry", entry)
         seen = yield entries.look(session, limit=1, n=entry)
         found = entry_of(seen.entries[0])
         if found.state not in ("delivered", "admitted"):
-            return Told(explain(found))
+            return Explained(explain(found))
         # A waiting entry waits for what its session waits for.
         view = yield from shown_of(seen)
-        return Told(f"{explain(found)}; {view.why}", view.turn)
+        return Explained(f"{explain(found)}; {view.why}", view.turn)
     view = yield from inspect(session)
-    return Told(view.why, view.turn)
+    return Explained(view.why, view.turn)
 
 
-def why_address(address: str) -> Program[Told]:
+def why_address(address: str) -> Program[Explained]:
     """`why` for ``<agent>/<key>``, for an entry ``<agent>/<key>#<n>``, or for the wake of an event ``<process
     id>#<sequence>``.
 
@@ -113,7 +113,7 @@ def why_address(address: str) -> Program[Told]:
     raise missing(address, first)
 
 
-def _why_event(process_id: str, sequence: int) -> Program[Told]:
+def _why_event(process_id: str, sequence: int) -> Program[Explained]:
     view: processes.StoredProcess = yield processes.read(process_id, after=sequence - 1, count=1)
     if not view.events or view.events[0].sequence != sequence:
         raise EventNotFound(process_id=process_id, sequence=sequence, status=view.status, latest=view.sequence)
@@ -126,10 +126,10 @@ def _why_event(process_id: str, sequence: int) -> Program[Told]:
         for entry in map(entry_of, inbox.entries):
             if (entry.process_id, entry.sequence) == (process_id, sequence):
                 told = yield from told_of(session, entry.n)
-                return Told(woke(view, entry, told.says), told.turn)
+                return Explained(woke(view, entry, told.says), told.turn)
             if f"{process_id}#{sequence}" in entry.swallowed_wakes:
-                return Told(superseded(view, entry))
-    return Told(no_wake(view, targets))
+                return Explained(superseded(view, entry))
+    return Explained(no_wake(view, targets))
 
 
 def redrive(session: str, entry: int | None) -> Program[int]:
