@@ -207,7 +207,7 @@ class App(Declarations):
     # -- verbs
 
     def using(self, **options: Unpack[StartOptions]) -> Starter:
-        """Options for the next start: ``id queue delay wake deadline attempt_timeout queue_timeout max_attempts
+        """Options for the next start: ``id queue delay at wake deadline attempt_timeout queue_timeout max_attempts
         recovery labels``."""
         return Starter(self._client, NOTHING.over(**options))
 

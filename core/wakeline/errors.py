@@ -14,7 +14,8 @@
     │   ├── InvalidId              ├── InvalidArguments        ├── InvalidPayload          ├── PayloadTooLarge
     │   ├── InvalidDuration        ├── InvalidSelector         ├── SelectorMiss            ├── RegistrationInvalid
     │   ├── InvalidHandle          ├── InvalidToken            ├── AmbiguousId             ├── MissingExecutionScopeId
-    │   ├── InvalidWaitIdentity    ├── InvalidEnvironment      ├── InvalidAttachment       └── FileUnusable
+    │   ├── InvalidWaitIdentity    ├── InvalidEnvironment      ├── InvalidAttachment       ├── FileUnusable
+    │   └── InvalidMoment
     ├── ProcessError
     │   ├── ProcessNotFound        ├── ProcessNoLongerRetained ├── ProcessConflict         ├── ProcessAlreadyTerminal
     │   ├── ProcessNotVisible      ├── UndeclaredEvent         ├── PayloadSchemaMismatch: WaitTypeDiffers
@@ -543,6 +544,16 @@ class InvalidDuration(InputError):
 
     value: object
     template = "{value!r} is not a duration. Use a timedelta, seconds, or a text such as '1d12h', '30s', '250ms'."
+
+
+class InvalidMoment(InputError):
+    """A moment is no datetime, or does not say its time zone."""
+
+    value: object
+    template = (
+        "{value!r} is not a moment. Use a datetime with a time zone, such as datetime(2030, 1, 31, 9, tzinfo=UTC), or"
+        " on the command line a text such as 2030-01-31T09:00+01:00 or 2030-01-31T08:00Z."
+    )
 
 
 class InvalidSelector(InputError):

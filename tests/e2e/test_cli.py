@@ -39,6 +39,16 @@ def test_start_puts_it_on_the_named_queue_and_delays_it(shop: Shop) -> None:
     assert shop.json("show", "later")["status"] == "queued"
 
 
+def test_start_at_a_moment_waits_for_it_and_a_moment_without_a_zone_is_a_usage_error(shop: Shop) -> None:
+    shop.text("start", "charge", "[1, 2]", "--id", "later", "--at", "2999-01-31T09:00+01:00")
+    shop.text("start", "charge", "[1, 2]", "--id", "now", "--at", "2001-01-31T09:00Z")
+    shop.work()
+    assert [shop.json("show", pid)["status"] for pid in ("later", "now")] == ["queued", "completed"]
+    assert "2999-01-31 08:00:00 UTC" in shop.text("why", "later")
+    for words in (("--at", "2030-01-31T09:00"), ("--at", "tomorrow"), ("--at", "2030-01-31T09:00Z", "--delay", "1h")):
+        assert shop.run("start", "charge", "[1, 2]", *words).exit_code == 2
+
+
 def test_start_with_wait_prints_the_result(shop: Shop) -> None:
     shop.text("start", "charge", "[1, 2]", "--id", "c1")
     shop.work()

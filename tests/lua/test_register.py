@@ -88,6 +88,19 @@ def test_a_delayed_start_rings_when_it_is_due(world: World) -> None:
     assert world.doorbells() == [f"wl-{world.ns}-p-1"]
 
 
+def test_a_start_at_a_moment_rings_then_and_one_at_a_past_moment_at_once(world: World) -> None:
+    world.twice(world.registering("p", at_ms=START_MS + 60_000), also=["existing"])
+    assert (world.doorbells(), world.timers()) == ([], ["d:p"])
+    world.pass_ms(60_000)
+    assert world.tick().fired == 1
+    assert world.doorbells() == [f"wl-{world.ns}-p-1"]
+    world.start("late", at_ms=START_MS + 60_000, queue_timeout_ms=1_000)
+    world.start("soon", at_ms=START_MS + 60_001, queue_timeout_ms=1_000)
+    assert f"wl-{world.ns}-late-1" in world.doorbells()
+    timers = dict(world.redis.zrange(world.key("timers"), 0, -1, withscores=True))
+    assert timers == {"q:late": START_MS + 61_000.0, "d:soon": START_MS + 60_001.0, "q:soon": START_MS + 61_001.0}
+
+
 def test_limits_become_timers(world: World) -> None:
     world.start("p", deadline_ms=9_000, queue_timeout_ms=5_000, attempt_timeout_ms=7_000, max_attempts=2)
     timers = world.redis.zrange(world.key("timers"), 0, -1, withscores=True)

@@ -175,10 +175,12 @@ class World:
 
     def registering(self, pid: str = "p", *, wake: str | None = None, **over: Any) -> Call[Registered]:
         """The call that starts a process."""
-        effect, delay_ms = over.pop("effect", None), over.pop("delay_ms", None)
+        effect, delay_ms, at_ms = (over.pop(name, None) for name in ("effect", "delay_ms", "at_ms"))
         queue = over.pop("queue", self.ns)
         target = self.session(wake) if wake else None
-        return starts.register(registration(pid, queue, **over), wake=target, effect=effect, delay_ms=delay_ms)
+        return starts.register(
+            registration(pid, queue, **over), wake=target, effect=effect, delay_ms=delay_ms, at_ms=at_ms
+        )
 
     def session(self, sid: str = "bot/1") -> SessionAddress:
         """A session's address, complete enough to create it."""

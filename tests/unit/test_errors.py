@@ -61,6 +61,7 @@ CODES = {
     "invalid_environment",
     "invalid_handle",
     "invalid_id",
+    "invalid_moment",
     "invalid_payload",
     "invalid_schedule",
     "invalid_selector",

@@ -40,7 +40,6 @@ async def start_child(
     registration: Callable[[], Registration],
     *,
     wake: SessionAddress | None = None,
-    delay_ms: int | None = None,
     captured: EnvironmentSpec | None = None,
     prepares: bool = False,
     options: Options = NOTHING,
@@ -55,7 +54,7 @@ async def start_child(
     async def begun(effect: Recorder) -> dict[str, str]:
         made = await asyncio.to_thread(registration) if prepares else registration()
         run.awaits_children = run.awaits_children or made.on_parent_end == "await"
-        start = Start(made, wake, delay_ms, captured, options)
+        start = Start(made, wake, options.ms("delay"), options.at_ms, captured, options)
         return (await run.store.run(begin(run.caller, start, effect=effect))).outcome
 
     started = await written(run, envelope, key, begun)
@@ -136,7 +135,6 @@ async def start_body(
         key,
         registration,
         wake=wake,
-        delay_ms=options.ms("delay"),
         captured=captured,
         prepares=prepares,
         options=options,

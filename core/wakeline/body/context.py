@@ -68,7 +68,7 @@ class AsyncCtx(BodyFacts):
         return attachments_of(self.run)
 
     def using(self, **options: Unpack[StartOptions]) -> AsyncCtx:
-        """This context with options for the next start or call: ``id queue delay wake deadline attempt_timeout
+        """This context with options for the next start or call: ``id queue delay at wake deadline attempt_timeout
         max_attempts recovery on_parent_end key``."""
         return AsyncCtx(self.run, self._options.over(**options))
 

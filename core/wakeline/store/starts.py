@@ -95,19 +95,21 @@ def register(
     *,
     wake: SessionAddress | None = None,
     delay_ms: int | None = None,
+    at_ms: int | None = None,
     environment: EnvironmentSpec | None = None,
     delivery: Mapping[str, Any] | None = None,
     effect: Effect | None = None,
 ) -> Call[Registered]:
     """Start a process (idempotent by id and content). ``environment`` is given if this start captured it. ``delivery``
-    is the one of a trigger that it settles.
+    is the one of a trigger that it settles. It begins after ``delay_ms``, or at ``at_ms`` (since 1970), by the server's
+    clock.
 
     Raises `ProcessConflict`, `ProcessNoLongerRetained`, `MissingExecutionEnvironment`; under an effect `LeaseLost`,
     `with_unique` `UniqueTaken`.
     """
     r = registration
     target = wake or (SessionAddress(r.wake_target.session_id) if r.wake_target else None)
-    args = _arguments(r, target, delay_ms=delay_ms, environment=environment, delivery=delivery)
+    args = _arguments(r, target, delay_ms=delay_ms, at_ms=at_ms, environment=environment, delivery=delivery)
     if effect:
         args |= effect.wire()
 
@@ -146,6 +148,7 @@ def _arguments(
     target: SessionAddress | None,
     *,
     delay_ms: int | None,
+    at_ms: int | None,
     environment: EnvironmentSpec | None,
     delivery: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
@@ -160,6 +163,7 @@ def _arguments(
         "ma": None if r.max_attempts == 5 else r.max_attempts,
         "rc": _RECOVERY.get(r.recovery),
         "delay_ms": delay_ms,
+        "at_ms": at_ms,
         "deadline_ms": r.deadline_ms,
         "queue_timeout_ms": r.queue_timeout_ms,
         "attempt_timeout_ms": r.attempt_timeout_ms,
@@ -182,7 +186,7 @@ class AlikeStarts:
     one sent, with these in it."""
 
     def __init__(self, registration: Registration, environment: EnvironmentSpec | None) -> None:
-        args = _arguments(registration, None, delay_ms=None, environment=environment, delivery=None)
+        args = _arguments(registration, None, delay_ms=None, at_ms=None, environment=environment, delivery=None)
         self._args = {name: value for name, value in args.items() if value is not None}
         self._env_ref = registration.env_ref
 

@@ -6,10 +6,11 @@ Invariant: durations come in any form that `parse_duration` reads, and leave as 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack, get_args
 
 from wakeline.environments.spec import EnvironmentSpec
-from wakeline.errors import InvalidArguments, InvalidId
+from wakeline.errors import InvalidArguments, InvalidId, InvalidMoment
 from wakeline.names import check_key, check_replay_key
 from wakeline.values import parse_duration
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 ParentEnd = Literal["detach", "request_cancel", "await"]
 Recovery = Literal["rerunnable", "owner_bound"]
 IfRunning = Literal["return", "reject", "replace"]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class WakeTarget(Protocol):
@@ -40,12 +42,28 @@ def session_named(target: WakeTarget | str, kind: str = "session") -> tuple[str,
     return target.id, target.queue
 
 
+def aware_ms(when: datetime) -> int:
+    """A moment in ms since 1970, the next whole one; raises `InvalidMoment` for one that does not say its zone.
+
+    A clock on the wall is not enough here: the one who starts and the server may be in different zones.
+    """
+    if not isinstance(when, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidMoment(value=when)
+    try:
+        if when.utcoffset() is not None:
+            return -((_EPOCH - when) // timedelta(milliseconds=1))
+    except (TypeError, ValueError, OverflowError, NotImplementedError) as error:  # its time zone makes no sense
+        raise InvalidMoment(value=when) from error
+    raise InvalidMoment(value=when)
+
+
 class StartOptions(TypedDict, total=False):
     """The options of ``using`` for type checkers; `Options` says what each means."""
 
     id: str | None
     queue: str | None
     delay: Duration | None
+    at: datetime | None
     wake: WakeTarget | str | None
     deadline: Duration | None
     attempt_timeout: Duration | None
@@ -70,6 +88,9 @@ class Options:
     """Its queue, without the namespace."""
     delay: Duration | None = None
     """How long it stays queued before it may begin."""
+    at: datetime | None = None
+    """The moment before which it does not begin, with its time zone; one in the past means at once. Not with
+    ``delay``."""
     wake: WakeTarget | str | None = None
     """The session (or its id) that its wakes and its end wake. In a body ``"end"`` means the inherited one, for its end
     too."""
@@ -113,6 +134,12 @@ class Options:
             check_replay_key(self.key)
         if self.unique is not None:
             check_key(self.unique, "unique key")
+        if self.at is not None:
+            aware_ms(self.at)
+            if self.delay is not None:
+                raise InvalidArguments(
+                    name="using(at=…, delay=…)", reason="both say when it begins; give one, and the other as None"
+                )
         if self.if_running is not None and (self.unique is None or self.if_running not in get_args(IfRunning)):
             raise InvalidArguments(
                 name="using(if_running=…)",
@@ -127,6 +154,11 @@ class Options:
         """A duration option in milliseconds."""
         value: Any = getattr(self, name)
         return None if value is None else parse_duration(value)
+
+    @property
+    def at_ms(self) -> int | None:
+        """The moment of its begin in ms since 1970."""
+        return None if self.at is None else aware_ms(self.at)
 
 
 NOTHING = Options()

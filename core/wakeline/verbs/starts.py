@@ -49,6 +49,7 @@ class Start:
     asked: Registration | Filled
     wake: SessionAddress | None = None
     delay_ms: int | None = None
+    at_ms: int | None = None
     captured: EnvironmentSpec | None = None
     options: Options = NOTHING
     delivery: Mapping[str, Any] | None = None
@@ -65,6 +66,7 @@ class Start:
             asked,
             wake=self.wake,
             delay_ms=self.delay_ms,
+            at_ms=self.at_ms,
             environment=self.captured,
             delivery=self.delivery,
             effect=effect,
@@ -236,7 +238,7 @@ def _checked(
         asked = caller.registrations.of(
             body, given, own, captured=captured, wake_target=target, wake_end=ends, originator=originator
         )
-        found.append(Start(asked, wake, own.ms("delay"), captured, own))
+        found.append(Start(asked, wake, own.ms("delay"), own.at_ms, captured, own))
     return found
 
 

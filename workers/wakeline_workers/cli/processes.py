@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from wakeline_workers.cli.root import (
     Console,
     command,
     duration,
+    instant,
     next_page,
     option,
     payload,
@@ -62,6 +64,7 @@ SHOWN = 200
 @option("--id", metavar="ID", help="Its id; the same id with the same arguments is the same process.")
 @option("--queue", help="The queue, without the app's name before it.")
 @option("--delay", callback=duration, metavar="DURATION", help="Start it after this time.")
+@option("--at", callback=instant, metavar="MOMENT", help="Start it at this moment, e.g. 2030-01-31T09:00+01:00.")
 @option("--unique", metavar="KEY", help="A key that one living process at a time has.")
 @option(
     "--if-running",
@@ -77,6 +80,7 @@ def start(
     id: str | None,
     queue: str | None,
     delay: str | None,
+    at: datetime | None,
     unique: str | None,
     if_running: Any,
     wait: str | None,
@@ -90,12 +94,10 @@ def start(
     app = console.app
     body = app.registry.startable(name)
     given = body.signature.bind_json(payload("The argument object", arguments))
-    pid = app.run(
-        "app.start",
-        starts.start(
-            app.caller, body, given, Options(id=id, queue=queue, delay=delay, unique=unique, if_running=if_running)
-        ),
-    )
+    if delay is not None and at is not None:
+        raise click.UsageError("--delay and --at both say when it starts; give one of them.")
+    options = Options(id=id, queue=queue, delay=delay, at=at, unique=unique, if_running=if_running)
+    pid = app.run("app.start", starts.start(app.caller, body, given, options))
     if wait is None:
         return console.answer({"id": pid}, pid)
     console.note(pid)

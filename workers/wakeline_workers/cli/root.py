@@ -25,6 +25,8 @@ from wakeline_workers.cli.console import Console as Console
 from wakeline_workers.cli.console import using_file as using_file
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from wakeline.pages import Page
 
 PROGRAMS = ("wakeline", "wl")
@@ -246,6 +248,26 @@ def duration(_: click.Context, parameter: click.Parameter, value: str | None) ->
             what = f"{shown(value)!r} is not a duration. Use seconds, or a text such as '1d12h', '30s', '250ms'."
             raise click.BadParameter(what, param=parameter) from error
     return value
+
+
+def instant(_: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+    """A callback for options that take a moment with its zone. It reads the text before anything is sent."""
+    if value is None:
+        return None
+    from datetime import datetime
+
+    from wakeline.verbs.options import aware_ms
+
+    try:
+        found = datetime.fromisoformat(value.strip())
+        aware_ms(found)
+    except (ValueError, errors.InvalidMoment) as error:
+        what = (
+            f"{shown(value)!r} is not a moment with a time zone. "
+            "Write 2030-01-31T09:00+01:00, or 2030-01-31T08:00Z for UTC."
+        )
+        raise click.BadParameter(what, param=parameter) from error
+    return found
 
 
 def payload(what: str, text: str) -> Any:

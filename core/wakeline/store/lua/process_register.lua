@@ -1,12 +1,13 @@
 -- Purpose: start a process: registration, record, index entry and doorbell in one step; a body's start also its journal
 --          row.
 -- Include: base letters process runnable journal sessions environments triggers
--- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, delay_ms?, deadline_ms?,
---       queue_timeout_ms?, attempt_timeout_ms? (all from now), parent?, by? (who its chain began with, where it was no
---       plain host), limit? (the one it is under), version? (of its engine), code? (what it needs, without a version),
---       bound? (end with the parent), awaits? (the parent's end waits for it), detached? (said by hand), wake? {sid,
---       agent?, queue?, salt?, ends?}, env? {id, spec?}, unique? {key, instead? (whom it takes the place of)},
---       delivery? {occ, sub, kept_ms} (of a trigger, settled by this start), fence? {pid, inc, ep, cl}, row?, rows?
+-- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, delay_ms?, at_ms? (since 1970),
+--       deadline_ms?, queue_timeout_ms?, attempt_timeout_ms? (all others from now), parent?, by? (who its chain began
+--       with, where it was no plain host), limit? (the one it is under), version? (of its engine), code? (what it
+--       needs, without a version), bound? (end with the parent), awaits? (the parent's end waits for it), detached?
+--       (said by hand), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?}, unique? {key, instead? (whom it
+--       takes the place of)}, delivery? {occ, sub, kept_ms} (of a trigger, settled by this start), fence? {pid, inc,
+--       ep, cl}, row?, rows?
 -- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} |
 --        {'no_env'} | {'taken', pid, inc, status} | {'gone', sid, deleted at} | {'lost'}
 -- Atomic because a registration without its doorbell would never run, and a child start after its parent's fence would
@@ -85,7 +86,7 @@ if a.kind == 'x' then
   move_index(a.pid, nil, 'running', now)
   return { 'created', a.inc, 'running' }
 end
-local due = a.delay_ms and now + a.delay_ms
+local due = a.delay_ms and now + a.delay_ms or a.at_ms and a.at_ms > now and a.at_ms or nil
 if a.queue_timeout_ms then
   call('ZADD', ns .. 'timers', int((due or now) + a.queue_timeout_ms), TIMER.queue_timeout .. a.pid)
 end
