@@ -103,6 +103,7 @@ def test_a_chosen_command_loads_the_file_of_its_noun_alone() -> None:
     assert "List queues and limits, or pause, resume." in printed
     assert {name for name in modules if name.startswith("wakeline_workers.cli.")} == {
         "wakeline_workers.cli.queues",
+        "wakeline_workers.cli.watching",
         *SHARED,
     }
 

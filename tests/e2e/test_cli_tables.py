@@ -138,6 +138,10 @@ def test_commands_print_through_the_console_alone() -> None:
         "fleet.py click.echo",  # a line that a user types, which is no entry of a log
         "fleet.py sys.stderr",  # where the story of the demo goes under --json
         "root.py click.echo",  # the script of the completion
+        "root.py sys.stderr",  # flushed, once its reader is gone
+        "root.py sys.stdout",
+        "screen.py os.write",  # to a pipe of its own, to wake itself
+        "screen.py sys.stdout",  # what the console drew, and where it stands
     }
 
 

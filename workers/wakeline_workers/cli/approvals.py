@@ -10,11 +10,13 @@ from wakeline.shown import moment
 from wakeline.values import MOST
 
 from wakeline_workers.cli.root import Console, command, next_page, option, payload, saying_that_none_was_given
+from wakeline_workers.cli.watching import watched
 
 
 @command("approvals")
 @option("--after", metavar="CURSOR", help="Go on behind this approval: the cursor of the last one of a page.")
 @option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST), help="So many approvals.")
+@watched
 @click.pass_obj
 def approvals(console: Console, after: str | None, limit: int) -> None:
     """List approvals that can be answered.

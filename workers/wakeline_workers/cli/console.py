@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,7 @@ class Console:
         self.serves = False
         """Whether a worker or a clock runs, which waits for a hanging server; a person gets an error soon."""
         self._app: App | None = None
+        self._frame: list[str] | None = None
 
     @property
     def app(self) -> App:
@@ -72,10 +73,27 @@ class Console:
         """The cells of a line of the terminal that shows results; None where no terminal does."""
         return get_terminal_size().columns if sys.stdout.isatty() else None
 
+    def drawn(self, look: Callable[[], object]) -> list[str]:
+        """The lines that a look would print, results and notes, for what shows them again and again."""
+        lines: list[str] = []
+        self._frame = lines
+        try:
+            look()
+        finally:
+            self._frame = None
+        return lines
+
+    def tell(self, drawn: Sequence[str]) -> None:
+        """Prints lines that were drawn."""
+        for line in drawn:
+            self._print(line)
+
     def _print(self, line: str) -> None:
         """Every line of every result. What others have said in it was shown as escapes before."""
+        if self._frame is not None:
+            return self._frame.append(line)
         with using_file("standard output"):
-            click.echo(line, color=True)
+            return click.echo(line, color=True)
 
     def answer(self, data: Any, *lines: str) -> None:
         """The result: one line of JSON, or lines for people."""
@@ -145,7 +163,9 @@ class Console:
             from wakeline_workers.said import say  # most commands end before they would have loaded this
 
             return say(text.removeprefix("wakeline: "), text, level)
-        click.echo(shown(text), err=True)
+        if self._frame is not None and not self.as_json and self.room is not None:
+            return self._frame.append(shown(text))
+        return click.echo(shown(text), err=True)
 
     def fail(self, error: Mapping[str, Any], *, say: str | None) -> None:
         """An error: a line on stderr, and with --json the result."""

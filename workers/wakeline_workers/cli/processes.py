@@ -33,6 +33,7 @@ from wakeline_workers.cli.root import (
 )
 from wakeline_workers.cli.tables import beginning
 from wakeline_workers.cli.waits import sentence
+from wakeline_workers.cli.watching import watched
 
 if TYPE_CHECKING:
     from wakeline.observe.query import ProcessQuery
@@ -155,6 +156,7 @@ def retry(console: Console, given: str) -> None:
 @filters
 @option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST))
 @option("--after", metavar="CURSOR", help="Go on behind a page: the cursor that it named.")
+@watched
 @click.pass_obj
 def ps(console: Console, which: ProcessQuery, limit: int, after: str | None) -> None:
     """List processes, newest first within each status."""

@@ -11,9 +11,11 @@ from wakeline.observe.findings.finding import named
 from wakeline.observe.fleet import QueueView
 
 from wakeline_workers.cli.root import Console, command, group
+from wakeline_workers.cli.watching import watched
 
 
 @group("queues")
+@watched
 @click.pass_context
 def queues(context: click.Context) -> None:
     """List queues and limits, or pause, resume."""

@@ -15,6 +15,7 @@ from wakeline.shown import moment
 from wakeline.values import MOST, to_json
 
 from wakeline_workers.cli.root import Console, command, next_page, option
+from wakeline_workers.cli.watching import watched
 
 if TYPE_CHECKING:
     from wakeline.app import App
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @command("sessions")
 @option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST))
 @option("--after", metavar="CURSOR", help="Go on behind a page: the cursor that it named.")
+@watched
 @click.pass_obj
 def list_sessions(console: Console, limit: int, after: str | None) -> None:
     """List sessions by last activity, latest first."""
@@ -69,6 +71,7 @@ def send(console: Console, session: str, text: str, key: str | None) -> None:
 )
 @option("--before", type=click.IntRange(0, MOST), help="The entries of one session before this number.")
 @option("--after", metavar="CURSOR", help="Go on behind a page of all sessions: the cursor that it named.")
+@watched
 @click.pass_obj
 def wakes(
     console: Console, session: str | None, undeliverable: bool, limit: int, before: int | None, after: str | None

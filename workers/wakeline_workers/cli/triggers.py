@@ -14,9 +14,11 @@ from wakeline.store import triggers as calls
 from wakeline.triggers.schedule import SOURCE
 
 from wakeline_workers.cli.root import Console, command, group, option, payload
+from wakeline_workers.cli.watching import watched
 
 
 @group("triggers")
+@watched
 @click.pass_context
 def triggers(context: click.Context) -> None:
     """List subscriptions and schedules, or emit, enable, disable, remove."""

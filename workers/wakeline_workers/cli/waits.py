@@ -9,6 +9,7 @@ from wakeline.shown import moment
 from wakeline.values import MOST
 
 from wakeline_workers.cli.root import Console, command, next_page, option, payload, saying_that_none_was_given
+from wakeline_workers.cli.watching import watched
 
 
 def sentence(wait: WaitView) -> str:
@@ -26,6 +27,7 @@ def sentence(wait: WaitView) -> str:
     help="The most processes, those that wait latest first.",
 )
 @option("--after", metavar="CURSOR", help="Go on behind a page: the cursor that it named.")
+@watched
 @click.pass_obj
 def waits(console: Console, limit: int, after: str | None) -> None:
     """List what waiting processes wait for.

@@ -11,9 +11,11 @@ from wakeline.observe.fleet import WorkerView
 from wakeline.values import format_duration
 
 from wakeline_workers.cli.root import Console, command
+from wakeline_workers.cli.watching import watched
 
 
 @command("workers")
+@watched
 @click.pass_obj
 def workers(console: Console) -> None:
     """List workers, those that live first."""
