@@ -321,7 +321,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
     (
         wakeline.Handle,
         wakeline.AsyncHandle,
-        {"result", "status", "view", "why", "signal", "cancel", "retry", "retarget", "effects", "events"},
+        {"result", "status", "view", "why", "signal", "cancel", "retry", "retarget", "effects", "children", "events"},
     ),
     (
         wakeline.External,
@@ -336,6 +336,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
             "retry",
             "retarget",
             "effects",
+            "children",
             "events",
             "emit",
             "finish",

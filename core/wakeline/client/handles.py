@@ -114,6 +114,17 @@ class Handle(Generic[R]):
         """
         return self.client.run("handle.effects", looks.effects(self.id, after, limit))
 
+    def children(self, status: str | None = None, *, limit: int = 50, after: str | None = None) -> Page[Status]:
+        """The processes that it started itself: a page of those that are retained, newest first within each status.
+
+        ``status`` is a word of `App.processes`. ``.more`` says whether others follow, and ``after`` takes the ``.next``
+        of a page. Children of every generation are there. A process that started none has an empty page.
+        Raises `ProcessNotFound`, and `ProcessNoLongerRetained` where it was pruned: then `App.processes` with
+        ``parent=`` still finds children of it that are retained. Raises `InvalidArguments` for another status, a limit
+        below 1, and a cursor of another list.
+        """
+        return self.client.run("handle.children", looks.children(self.id, status=status, limit=limit, after=after))
+
     def events(self, *, after: int = 0, follow: bool = False) -> Iterator[EventView]:
         """Its events after a sequence. ``follow`` goes on until its end."""
         self.client.check("handle.events")
@@ -182,6 +193,12 @@ class AsyncHandle(Generic[R]):
     async def effects(self, *, after: int | str = 0, limit: int = 50) -> Page[EffectView]:
         """What its body has done: the effects recorded since it began, or last went on as new."""
         return await self.client.run("handle.effects", looks.effects(self.id, after, limit))
+
+    async def children(self, status: str | None = None, *, limit: int = 50, after: str | None = None) -> Page[Status]:
+        """The processes that it started itself: a page of those that are retained."""
+        return await self.client.run(
+            "handle.children", looks.children(self.id, status=status, limit=limit, after=after)
+        )
 
     async def events(self, *, after: int = 0, follow: bool = False) -> AsyncIterator[EventView]:
         """Its events after a sequence. ``follow`` goes on until its end."""

@@ -185,6 +185,17 @@ def listed(which: ProcessQuery, *, limit: int, after: str | None = None) -> Prog
     return found
 
 
+def children(process_id: str, *, status: str | None, limit: int, after: str | None = None) -> Program[Page[Status]]:
+    """The processes that a process started, newest first within each status. Raises `ProcessNotFound`,
+    `ProcessNoLongerRetained`, and `InvalidArguments` for a bad status, limit or cursor."""
+    which = ProcessQuery(status=status, parent=process_id)
+    found = yield from page(which, limit=limit, after=after)
+    if after is None:
+        # Also where some were found: whether it raises must not depend on what its children do.
+        yield processes.read_log(process_id)
+    return found
+
+
 def indexed(status: str, behind: str, stale: Sequence[Sequence[str]]) -> Program[None]:
     """What lists look in is brought up to date, in slices. The list is right without it, and longer on its way."""
     try:
