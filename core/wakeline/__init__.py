@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from wakeline.tools.tool import AsyncTool, CurrentCall, Tool, current
     from wakeline.triggers.schedule import Schedule
     from wakeline.verbs.attachments import AsyncAttachments, Attachments
+    from wakeline.verbs.choosing import ManyOptions
     from wakeline.verbs.options import StartOptions, WakeTarget
     from wakeline.verbs.triggers import Receipt
 
@@ -102,6 +103,7 @@ __all__ = [
     "External",
     "Handle",
     "Many",
+    "ManyOptions",
     "Session",
     "Starter",
     "StartOptions",
@@ -186,6 +188,7 @@ _HOMES = {
     "wakeline.store.triggers": "Subscribed",
     "wakeline.triggers.schedule": "Schedule",
     "wakeline.verbs.attachments": "AsyncAttachments Attachments",
+    "wakeline.verbs.choosing": "ManyOptions",
     "wakeline.verbs.options": "StartOptions WakeTarget",
     "wakeline.verbs.triggers": "Receipt",
 }

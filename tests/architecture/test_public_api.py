@@ -67,6 +67,7 @@ PUBLIC = [
     "External",
     "Handle",
     "Many",
+    "ManyOptions",
     "Session",
     "Starter",
     "StartOptions",
@@ -317,7 +318,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
         },
     ),
     (Starter, AsyncStarter, {"start", "start_many"}),
-    (wakeline.Many, wakeline.AsyncMany, {"prune"}),
+    (wakeline.Many, wakeline.AsyncMany, {"cancel", "retry", "signal", "redrive", "prune"}),
     (
         wakeline.Handle,
         wakeline.AsyncHandle,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.shop import MODULE, Shop, ids, until
+from tests.e2e.shop import MODULE, Shop, events_of, ids, until
 
 
 def ended(shop: Shop, n: int, name: str = "e") -> None:
@@ -155,3 +156,72 @@ def test_a_reader_of_its_progress_that_leaves_does_not_end_it(shop: Shop, tmp_pa
     assert done.stdout.startswith("wakeline: prune: 300 match")
     until(lambda: ids(shop) == [])
     assert (tmp_path / "out").read_text() == "300 pruned, of 300\n"
+
+
+# -- cancel, retry, signal, redrive
+
+
+def test_cancel_retry_and_signal_take_a_filter_in_place_of_an_id(shop: Shop) -> None:
+    for n in range(3):
+        shop.app.using(id=f"refund-{n}", labels={"tenant": "a" if n else "b"}).start(
+            shop.app.registry.engines["refund"], n
+        )
+    shop.work()
+    signalled = shop.run("signal", "decision", "true", "--label", "tenant=b", "--yes")
+    assert (signalled.exit_code, signalled.stdout) == (0, "1 signalled, of 1\n")
+    shop.work()
+    assert shop.text("cancel", "--name", "refund", "--dry-run") == "2 match: refund-2, refund-1\n"
+    assert shop.json("cancel", "--name", "refund", "--status", "waiting", "--expect", "2")["done"] == 2
+    shop.work()
+    again = shop.run("retry", "--status", "cancelled", "--yes")
+    assert (again.exit_code, again.stdout) == (0, "2 run again, of 2\n")
+    assert ids(shop, "--status", "queued") == ["refund-1~r1", "refund-2~r1"]
+
+
+def test_a_redrive_of_all_that_failed_counts_entries(shop: Shop) -> None:
+    code, screen = typed(["redrive", "--state", "failed"], "")
+    assert (code, screen) == (0, "nothing matches\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["cancel"], "Missing argument 'ID', or a filter for many, such as --status."),
+        (["cancel", "x", "--status", "waiting", "--yes"], "Give ID for one, or a filter for many."),
+        (["retry", "x", "--yes"], "Options about many go with a filter."),
+        (["signal", "x"], "`wakeline signal` takes ID NAME [JSON]."),
+        (["signal", "a", "b", "c", "--all", "--yes"], "`wakeline signal` takes NAME [JSON], with a filter."),
+        (["signal", "go", "{", "--all", "--yes"], "The payload"),
+        (["cancel", "--status", "completed", "--yes"], "'completed' is not one of"),
+        (["cancel", "--label", "tenant", "--yes"], "is not KEY=VALUE"),
+        (["cancel", "--beginning", "ref", "--yes"], "6 characters or more"),
+        (["redrive"], "Missing argument 'AGENT/KEY[#N]', or a filter for many"),
+    ],
+)
+def test_a_command_that_means_neither_one_nor_many_does_nothing(shop: Shop, words: list[str], told: str) -> None:
+    shop.app.external("ci", id="x")
+    result = shop.run(*words)
+    assert (result.exit_code, told in result.stderr) == (2, True), result.stderr
+    assert shop.json("show", "x")["cancel_requested"] is False
+
+
+def test_a_signal_to_many_that_is_interrupted_says_under_which_key_it_goes_on(shop: Shop) -> None:
+    for n in range(250):
+        shop.app.using(id=f"refund-{n:03}").start(shop.app.registry.engines["refund"], n)
+    command = [*MODULE, "signal", "decision", "true", "--status", "queued", "--yes"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        first = [running.stderr.readline(), running.stderr.readline()]
+        running.send_signal(signal.SIGINT)
+        said = "".join(first) + running.stderr.read()
+    key = re.search(r"--key (many-[0-9a-f]+)", said)
+    if running.returncode == 0:
+        pytest.skip("it was done before the signal came")
+    assert (running.returncode, key is not None) == (130, True), said
+    assert key is not None
+    report = shop.json("signal", "decision", "true", "--status", "queued", "--yes", "--key", key[1])
+    assert (report["matched"], report["done"] + report["unchanged"]) == (250, 250)
+    assert report["unchanged"] >= 100
+    assert [
+        len([one for one in events_of(shop, f"refund-{n:03}") if one["type"] == "signal.decision"]) for n in (0, 249)
+    ] == [1, 1]

@@ -98,7 +98,7 @@ def test_without_any_filter_it_is_refused(app: App) -> None:
 
 @pytest.mark.parametrize("status", ["running", "waiting", "queued", "live", "any", "nosuch"])
 def test_a_status_of_what_lives_is_refused(app: App, status: str) -> None:
-    with pytest.raises(InvalidArguments, match="status is one of completed, failed, cancelled, abandoned"):
+    with pytest.raises(InvalidArguments, match="status is one of ended, completed, failed, cancelled, abandoned"):
         app.many.prune(status)
 
 

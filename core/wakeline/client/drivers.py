@@ -27,6 +27,8 @@ IN_A_BODY = {
     "session.ask": "ask(session, …)",
     "trigger.emit": "trigger(source).emit(…)",
     "trigger.subscribe": "trigger(source).subscribe(…)",
+    "many.signal": "signal(id, …) for each",
+    "many.cancel": "cancel(id) for each",
     "attachments.put": "attachments.put(…)",
     "attachments.get": "attachments.get(…)",
     "attachments.head": "attachments.head(…)",

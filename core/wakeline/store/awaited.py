@@ -206,6 +206,14 @@ class AsyncStore(AwaitedWatching):
                 raise one
         return cast("list[T]", found)
 
+    async def _execute_each(self, calls: Sequence[Call[T]]) -> list[T | Exception]:
+        """As `execute_together`; the error of a call stands in its place."""
+        found = await asyncio.gather(*(self.execute(call) for call in calls), return_exceptions=True)
+        for one in found:
+            if isinstance(one, BaseException) and not isinstance(one, Exception):
+                raise one
+        return cast("list[T | Exception]", found)
+
     async def _flush(self) -> None:
         # Calls of other bodies in this turn of the loop join the same write.
         await asyncio.sleep(0)
@@ -303,8 +311,8 @@ class AsyncStore(AwaitedWatching):
                 return await self._await_change(step)
             case Outside():
                 return await self._done_outside(step)
-            case Together(calls):
-                return await self.execute_together(calls)
+            case Together(calls, each):
+                return await (self._execute_each(calls) if each else self.execute_together(calls))
         return None
 
     async def _await_change(self, step: Change) -> ToldEnd | None:

@@ -135,6 +135,20 @@ class SyncStore(Watching):
                 found.append(self._read(call, reply))
         return found
 
+    def _execute_each(self, calls: Sequence[Call[T]]) -> list[T | Exception]:
+        """As `execute_together`; the error of a call stands in its place. Raises that of a server that is away."""
+        client = self.client
+        self._watch()
+        began_s = time.monotonic()
+        found: list[T | Exception] = []
+        for call, reply in self._replies(client, calls):
+            try:
+                with self._seen([call], began_s):
+                    found.append(self._read(call, reply))
+            except Exception as error:  # noqa: BLE001 - handed to the program that asked, in the place of the result
+                found.append(error)
+        return found
+
     def _send(self, client: redis.Redis, calls: Sequence[Call[T]]) -> list[T]:
         return [self._read(call, reply) for call, reply in self._replies(client, calls)]
 
@@ -193,8 +207,8 @@ class SyncStore(Watching):
                 return self._await_change(step)
             case Outside(function):
                 return function()
-            case Together(calls):
-                return self.execute_together(calls)
+            case Together(calls, each):
+                return self._execute_each(calls) if each else self.execute_together(calls)
             case Call():
                 return self.execute(step)
         return None

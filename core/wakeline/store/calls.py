@@ -94,9 +94,13 @@ class Outside(Generic[T]):
 
 @fixed
 class Together(Generic[T]):
-    """Calls that leave in one write; their results come back in order."""
+    """Calls that leave in one write; their results come back in order.
+
+    ``each``: the error of a call stands in its place among the results. Otherwise that of the first is raised.
+    """
 
     calls: Sequence[Call[T]]
+    each: bool = False
 
 
 Step = Call[Any] | Pause | Change | Outside[Any] | Together[Any]

@@ -257,6 +257,12 @@ def external(
 
 def retry(caller: Caller, process_id: str) -> Program[str]:
     """Start the retry of an ended process, or find the one that was started before. Returns its id."""
+    pid, _ = yield from retried(caller, process_id)
+    return pid
+
+
+def retried(caller: Caller, process_id: str) -> Program[tuple[str, bool]]:
+    """The id of the retry, and whether it was not started before."""
     view: StoredProcess = yield processes.read(process_id)
     registration = retry_of(view)
     begun = yield from begin(caller, Start(registration))
@@ -267,7 +273,7 @@ def retry(caller: Caller, process_id: str) -> Program[str]:
             raise ProcessConflict(
                 process_id=registration.id, existing="a process of its own", given=f"the retry of {process_id}"
             )
-    return registration.id
+    return registration.id, begun.incarnation == registration.incarnation
 
 
 def wake_of(target: WakeTarget | str | None, namespace: str) -> tuple[SessionAddress | None, bool]:

@@ -59,6 +59,22 @@ def _events(app: App) -> Call:
 ONE: Any = object()
 """Stands for a tool of the app."""
 PAGE = {"after": None, "limit": 5}
+FILTER: dict[str, Any] = {
+    "kind": "waits",
+    "session": "clerk/1",
+    "waiting": "go",
+    "parent": "p",
+    "name": "waits",
+    "labels": {"a": "b"},
+    "beginning": "prefix",
+    "since": "1h",
+    "until": None,
+    "older_than": 0,
+    "everything": False,
+    "expect": 5,
+    "dry_run": False,
+    "progress": None,
+}
 VERBS: dict[str, Row] = {
     "app.handle": (lambda app: app.handle, ("p", int), {}),
     "app.session": (lambda app: app.session, ("clerk", "1"), {}),
@@ -96,11 +112,15 @@ VERBS: dict[str, Row] = {
     "app.pause": (lambda app: app.pause, (None,), {}),
     "app.resume": (lambda app: app.resume, (None,), {}),
     "app.why": (lambda app: app.why, ("clerk/1",), {}),
-    "many.prune": (
-        lambda app: app.many.prune,
-        ("completed",),
-        {"older_than": "1d", "everything": False, "expect": 5, "dry_run": True, "progress": None},
+    "many.cancel": (lambda app: app.many.cancel, ("queued",), {"reason": "why", **FILTER}),
+    "many.retry": (lambda app: app.many.retry, ("failed",), FILTER),
+    "many.signal": (lambda app: app.many.signal, ("go", 1), {"key": "k", "status": "queued", **FILTER}),
+    "many.redrive": (
+        lambda app: app.many.redrive,
+        ("failed",),
+        {"agent": "clerk", "everything": False, "expect": 5, "dry_run": False, "progress": None},
     ),
+    "many.prune": (lambda app: app.many.prune, ("completed",), FILTER),
     "handle.result": (lambda app: app.handle("p").result, (0.01,), {}),
     "handle.signal": (lambda app: app.handle("p").signal, ("go", 1), {"key": "k"}),
     "handle.cancel": (lambda app: app.handle("q").cancel, ("why",), {}),

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
+from wakeline.observe.findings.finding import count
 from wakeline.observe.many import ManyReport
 
 from wakeline_workers.cli.root import Console, option
@@ -41,8 +42,18 @@ class Bulk:
     """One command for many, from its count to its report. ``verb`` is the command, and ``done`` what it did, as in "3
     were pruned"."""
 
-    def __init__(self, console: Console, verb: str, done: str, *, yes: bool, expect: int | None, dry_run: bool) -> None:
-        self._console, self._verb, self._done = console, verb, done
+    def __init__(
+        self,
+        console: Console,
+        verb: str,
+        done: str,
+        *,
+        yes: bool,
+        expect: int | None,
+        dry_run: bool,
+        noun: str = "process",
+    ) -> None:
+        self._console, self._verb, self._done, self._noun = console, verb, done, noun
         self._yes, self._expect, self._dry_run = yes, expect, dry_run
         self._last: ManyReport | None = None
 
@@ -94,7 +105,7 @@ class Bulk:
         if self._yes or self._expect is not None:
             return
         given = click.prompt(
-            f"{found} process{'' if found == 1 else 'es'}: type {found} to go on",
+            f"{count(found, self._noun)}: type {found} to go on",
             default="",
             show_default=False,
             err=True,

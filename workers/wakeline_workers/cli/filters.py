@@ -31,9 +31,14 @@ def filters(function: Callable[..., Any]) -> Callable[..., Any]:
         by = {name: options.pop(name) for name in OF_FILTER}
         return function(*args, which=ProcessQuery(**by), **options)
 
-    for declared in reversed(_OPTIONS):
+    for declared in reversed((_STATUS, *_OPTIONS)):
         called = declared(called)
     return called
+
+
+def filter_options() -> tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...]:
+    """The options of a filter, without the status, of which each command has words of its own."""
+    return _OPTIONS
 
 
 def resolved(which: ProcessQuery, process_id: Callable[[str], str]) -> ProcessQuery:
@@ -75,8 +80,8 @@ def _bound(_: click.Context, parameter: click.Parameter, given: str | None) -> d
     return moment
 
 
+_STATUS = option("--status", default="any", show_default=True, type=click.Choice(["any", "live", *LIVE, *ENDED]))
 _OPTIONS = (
-    option("--status", default="any", show_default=True, type=click.Choice(["any", "live", *LIVE, *ENDED])),
     option("--kind", help="An engine's name, or tool, session_turn, external."),
     option("--name", help="The name of an engine, a tool or an agent."),
     option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shlex
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from wakeline.observe.events import EventView, RunFacts
 from wakeline.observe.findings.finding import named
-from wakeline.observe.processes import ProcessView, Status
+from wakeline.observe.processes import ENDED, LIVE, ProcessView, Status
 from wakeline.observe.runs import place_said
 from wakeline.observe.setbacks import Setback
 from wakeline.shown import moment, shown
@@ -21,6 +22,7 @@ from wakeline.verbs.options import Options
 
 from wakeline_workers.cli.filters import filters, resolved
 from wakeline_workers.cli.lookup import complete_body, complete_process, process_id
+from wakeline_workers.cli.many import Meant, or_many
 from wakeline_workers.cli.root import (
     Console,
     command,
@@ -109,47 +111,73 @@ def start(
 
 
 @command("signal")
-@click.argument("given", metavar="ID", shell_complete=complete_process)
-@click.argument("name")
-@click.argument("text", metavar="[JSON]", required=False)
+@click.argument("words", metavar="[ID] NAME [JSON]", nargs=-1, required=True, shell_complete=complete_process)
 @option("--key", help="The same key again is the same signal.")
+@or_many(["live", *LIVE])
 @click.pass_obj
-def signal(console: Console, given: str, name: str, text: str | None, key: str | None) -> None:
+def signal(console: Console, words: tuple[str, ...], key: str | None, meant: Meant) -> int:
     """Send a signal to a process.
 
-    JSON is its payload, null unless given, or - for stdin.
+    JSON is its payload, null unless given, or - for stdin. With a filter in place of the ID it goes to all of these,
+    once to each under the key.
     """
+    given, name, text = _signal_of(words, meant)
     value = payload("The payload", text if text is not None else "null")
-    pid = process_id(console.app, given)
+    if meant.instead_of(given):
+        one_key = key if key is not None else f"many-{secrets.token_hex(6)}"
+        act = partial(console.app.many.signal, name, value, key=one_key, **meant.options(console.app))
+        return meant.run(console, "signal", "signalled", act, again=f"the same command goes on with --key {one_key}")
+    pid = process_id(console.app, str(given))
     with saying_that_none_was_given(text):
         sequence = console.app.handle(pid).signal(name, value, key=key)
     console.answer({"id": pid, "sequence": sequence}, f"signal {name} is event {sequence} of {pid}")
+    return 0
+
+
+def _signal_of(words: tuple[str, ...], meant: Meant) -> tuple[str | None, str, str | None]:
+    """Id, name and payload as they were typed; no id with a filter."""
+    rest = words if meant.is_given else words[1:]
+    if len(rest) not in (1, 2):
+        form = "NAME [JSON]" if meant.is_given else "ID NAME [JSON]"
+        raise click.UsageError(f"`wakeline signal` takes {form}{', with a filter' if meant.is_given else ''}.")
+    return (None if meant.is_given else words[0]), rest[0], rest[1] if len(rest) == 2 else None
 
 
 @command("cancel")
-@click.argument("given", metavar="ID", shell_complete=complete_process)
+@click.argument("given", metavar="[ID]", required=False, shell_complete=complete_process)
 @option("--reason", default="requested by an operator", show_default=True)
+@or_many(["live", *LIVE])
 @click.pass_obj
-def cancel(console: Console, given: str, reason: str) -> None:
+def cancel(console: Console, given: str | None, reason: str, meant: Meant) -> int:
     """Ask a process to end.
 
-    After the grace it is ended in any case. Prints its present status. For an ended process this changes nothing.
+    After the grace it is ended in any case. Prints its present status. For an ended process this changes nothing. With
+    a filter in place of the ID it asks all of these that live.
     """
-    pid = process_id(console.app, given)
+    if meant.instead_of(given):
+        act = partial(console.app.many.cancel, reason=reason, **meant.options(console.app))
+        return meant.run(console, "cancel", "asked to end", act)
+    pid = process_id(console.app, str(given))
     status = console.app.handle(pid).cancel(reason)
     console.answer({"id": pid, "status": status}, status)
+    return 0
 
 
 @command("retry")
-@click.argument("given", metavar="ID", shell_complete=complete_process)
+@click.argument("given", metavar="[ID]", required=False, shell_complete=complete_process)
+@or_many(["ended", *ENDED])
 @click.pass_obj
-def retry(console: Console, given: str) -> None:
+def retry(console: Console, given: str | None, meant: Meant) -> int:
     """Run an ended process again.
 
-    As a process of its own with the same registration; prints its id. Asked again, it is the same one.
+    As a process of its own with the same registration; prints its id. Asked again, it is the same one. With a filter in
+    place of the ID it runs all of these again; those that failed, unless --status says otherwise.
     """
-    pid = console.app.handle(process_id(console.app, given)).retry().id
+    if meant.instead_of(given):
+        return meant.run(console, "retry", "run again", partial(console.app.many.retry, **meant.options(console.app)))
+    pid = console.app.handle(process_id(console.app, str(given))).retry().id
     console.answer({"id": pid, "retry_of": given}, pid)
+    return 0
 
 
 @command("ps")

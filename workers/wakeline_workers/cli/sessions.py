@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 from wakeline import errors
@@ -14,6 +15,8 @@ from wakeline.sessions.addresses import argument, missing, no_address, readings
 from wakeline.shown import moment
 from wakeline.values import MOST, to_json
 
+from wakeline_workers.cli.confirming import confirmed_options
+from wakeline_workers.cli.many import Meant
 from wakeline_workers.cli.root import Console, command, next_page, option
 from wakeline_workers.cli.watching import watched
 
@@ -151,16 +154,26 @@ def session_command(console: Console, session: str, create: bool, delete: bool) 
 
 
 @command("redrive")
-@click.argument("address", metavar="AGENT/KEY[#N]")
+@click.argument("address", metavar="[AGENT/KEY[#N]]", required=False)
+@option(
+    "--state", type=click.Choice(["undeliverable", "failed", "blocked"]), help="In place of one: all of this state."
+)
+@option("--agent", help="In place of one: all of this agent.")
+@confirmed_options
 @click.pass_obj
-def redrive(console: Console, address: str) -> None:
+def redrive(console: Console, /, address: str | None, state: str | None, agent: str | None, **confirmed: Any) -> int:
     """Offer an entry again that failed or was undeliverable.
 
-    Without a number it is the entry that blocks its session.
+    Without a number it is the entry that blocks its session. With --state, --agent or --all it is all of these.
     """
-    session, n = _address(console, address)
+    meant = Meant({name: one for name, one in (("state", state), ("agent", agent)) if one is not None}, **confirmed)
+    if meant.instead_of(address, "AGENT/KEY[#N]"):
+        act = partial(console.app.many.redrive, state, agent=agent, everything=meant.everything)
+        return meant.run(console, "redrive", "offered again", act, noun="entry")
+    session, n = _address(console, str(address))
     entry = _session(console, session).redrive(n)
     console.answer({"session": session, "entry": entry}, f"entry {entry} of {session}")
+    return 0
 
 
 @command("skip")

@@ -62,4 +62,6 @@ def some(pids: Sequence[str]) -> str:
 
 def count(number: int, noun: str) -> str:
     """A number of things: ``1 process``, ``2 processes``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+    if number == 1:
+        return f"{number} {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
