@@ -70,8 +70,10 @@ class Terminal:
         """Reads until a text is shown behind so many characters."""
         end = time.monotonic() + PATIENCE_S
         while wanted not in (said := self.read())[after:]:
-            assert time.monotonic() < end, f"{wanted!r} is not in {said[after:]!r}"
-            assert self.process.poll() is None or wanted in self.read(0.5)[after:], f"{wanted!r} is not in {said!r}"
+            assert time.monotonic() < end, f"{wanted!r} is not in {said[after:][-2_000:]!r}"
+            assert self.process.poll() is None or wanted in self.read(0.5)[after:], (
+                f"{wanted!r} is not in {said[-2_000:]!r}"
+            )
         return said
 
     def modes(self) -> list[object]:

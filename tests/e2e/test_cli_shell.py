@@ -60,6 +60,7 @@ def test_every_command_takes_app_and_json_and_a_variable_for_every_option(shop: 
         "signal",
         "skip",
         "start",
+        "top",
         "triggers",
         "version",
         "waits",

@@ -89,6 +89,7 @@ PRINTING: list[tuple[int, tuple[str, ...]]] = [
     (1, ("doctor",)),
     (1, ("health",)),
     (0, ("release",)),
+    (0, ("top", "--once", "--every", "0.2")),
     (0, ("prune", "--all", "--dry-run")),
     (0, ("send", "clerk/u2", IN_ARGV)),
     (0, ("start", "says", '{"text": "\\u001b[2J\\u202e"}')),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pydantic import BaseModel
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx
 
@@ -45,6 +47,13 @@ def nap(ctx: Ctx) -> str:
 def blink(ctx: Ctx) -> str:
     ctx.sleep("200ms")
     return "seen"
+
+
+@app.engine
+async def grind(ctx: AsyncCtx, order: int) -> None:
+    """It runs, and does not wait, until its worker ends."""
+    await ctx.call(charge, order, 1)
+    await ctx.step("grinds", asyncio.sleep, 600)
 
 
 @app.engine

@@ -76,6 +76,9 @@ COMMANDS = {
         "redrive": "Offer an entry again that failed or was undeliverable.",
         "skip": "Give up on the entry that blocks a session.",
     },
+    "top": {
+        "top": "Show live what the fleet does: queues, the longest runs, rates.",
+    },
     "triggers": {
         "triggers": "List subscriptions and schedules, or emit, enable, disable, remove.",
     },

@@ -131,27 +131,33 @@ class Console:
         it; ``keep`` and ``ids`` say which columns are never cut (`tables.table`)."""
         if self.as_json:
             return self.answer(data)
+        terminal = self.room is not None
+        left_out = self.rows(headings, rows, headed=terminal and bool(rows), keep=keep, ids=ids)
+        if left_out:
+            self.note(f"wakeline: no room for {', '.join(left_out)}; a wider terminal or --json has all")
+        if terminal and not rows:
+            self.note(empty)
+        return None
+
+    def rows(
+        self,
+        headings: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        headed: bool,
+        keep: int = 1,
+        ids: Collection[int] = (),
+    ) -> tuple[str, ...]:
+        """Rows in columns, as a part of what is printed. Returns the headings of columns without room."""
         from wakeline_workers.cli import tables  # the help of a command shows none
 
         room = self.room
         # A cell of a terminal is cut in any case, and what it shows is in its beginning.
         told = [[shown(cell if room is None else cell[:LONGEST]) for cell in row] for row in rows]
-        made = tables.table(
-            headings,
-            told,
-            room,
-            headed=room is not None and bool(rows),
-            keep=keep,
-            ids=ids,
-            colours=has_colours(terminal=room is not None),
-        )
-        for line in made.lines:
-            self._print(line)
-        if made.left_out:
-            self.note(f"wakeline: no room for {', '.join(made.left_out)}; a wider terminal or --json has all")
-        if room is not None and not rows:
-            self.note(empty)
-        return None
+        colours = has_colours(terminal=room is not None)
+        made = tables.table(headings, told, room, headed=headed, keep=keep, ids=ids, colours=colours)
+        self.tell(made.lines)
+        return made.left_out
 
     def cut(self, n: int, way: str = "--limit shows more", of: str = "") -> None:
         """Says that a list was cut after ``n``, and how to see the rest."""

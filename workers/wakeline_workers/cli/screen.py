@@ -69,7 +69,7 @@ class Screen:
         told = list(lines[:drawn])
         if drawn < len(lines):
             told[-1:] = [f"… {len(lines) - max(0, drawn - 1)} more lines"]
-        body = "\r\n".join(f"{line}{END_OF_LINE}" for line in told)
+        body = "\n".join(f"{line}{END_OF_LINE}" for line in told)
         self._write(f"{TOP}{body}{BELOW}")
 
     def wait(self, seconds: float) -> bool:
