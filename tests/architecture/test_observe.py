@@ -31,6 +31,8 @@ VIEWS = {
     "SessionView",
     "Status",
     "SubscriptionView",
+    "TreeNode",
+    "TreeView",
     "WaitView",
     "WorkerView",
 }

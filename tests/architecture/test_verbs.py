@@ -29,6 +29,7 @@ def name_of(path: Path) -> str:
 LOOKS = {
     "attachments.owned",
     "attachments.read",
+    "choices.count",
     "choices.page",
     "declarations.written",
     "entries.look",

@@ -15,6 +15,7 @@ TYPOS: dict[tuple[str, ...], int] = {
     ("show", "nobody-1"): 3,
     ("events", "nobody-1"): 3,
     ("effects", "nobody-1"): 3,
+    ("tree", "nobody-1"): 3,
     ("signal", "nobody-1", "decision", "true"): 3,
     ("cancel", "nobody-1"): 3,
     ("retry", "nobody-1"): 3,

@@ -61,6 +61,7 @@ def test_every_command_takes_app_and_json_and_a_variable_for_every_option(shop: 
         "skip",
         "start",
         "top",
+        "tree",
         "triggers",
         "version",
         "waits",

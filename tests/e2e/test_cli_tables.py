@@ -67,6 +67,8 @@ PRINTING: list[tuple[int, tuple[str, ...]]] = [
     (0, ("events", "asks-1")),
     (0, ("events", "fails-1")),
     (0, ("effects", "asks-1")),
+    (0, ("tree", "asks-1")),
+    (0, ("tree", "fails-1")),
     (0, ("why", "asks-1")),
     (0, ("why", "fails-1")),
     (0, ("why", "clerk/u1")),

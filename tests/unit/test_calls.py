@@ -231,6 +231,7 @@ CALLS = [
     made(processes.read, "process-1", about="process-1"),
     made(processes.read_log, "process-1", count=1, tail=True, about="process-1"),
     made(choices.page, "queued", limit=1),
+    made(choices.count, ["queued"], limit=1, parent="p"),
     made(processes.list_page, ["running"], session_id="bot/session-1", about="bot/session-1"),
     made(queues.runs, limit="b:send:ann", most=3),
     made(processes.list_ids, "running", offset=0, limit=1),

@@ -13,6 +13,7 @@ from wakeline.observe.processes import ChildView, ProcessView, Status
 from wakeline.observe.reasons import Reason
 from wakeline.observe.sessions import Message, SessionStatus, SessionView
 from wakeline.observe.setbacks import FailedEffect, Setback
+from wakeline.observe.trees import TreeNode, TreeView
 from wakeline.observe.triggers import ScheduleView, SubscriptionView
 from wakeline.observe.waits import ProcessWait, WaitView
 from wakeline.observe.why import WhyView
@@ -59,6 +60,8 @@ __all__ = [
     "Setback",
     "Status",
     "SubscriptionView",
+    "TreeNode",
+    "TreeView",
     "TurnActivity",
     "WaitView",
     "WhyView",

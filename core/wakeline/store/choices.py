@@ -50,3 +50,26 @@ def page(status: str, *, limit: int, score: str = "+inf", member: str = "", **by
         return ChoicePage(rows, reply[1], reply[2], int(reply[4]), reply[5], reply[6])
 
     return Call(listing.script, {**listing.args, "bare": True}, decode, about=listing.about)
+
+
+@dataclass(frozen=True, slots=True)
+class CountPage:
+    """How many were found. The search goes on at ``score`` and ``member`` ('' if it is over), after ``done`` of the
+    statuses."""
+
+    found: int
+    score: str
+    member: str
+    done: int
+
+
+def count(statuses: Sequence[str], *, limit: int, score: str = "+inf", member: str = "", **by: Any) -> Call[CountPage]:
+    """How many processes of some statuses are meant, a part of them in each call; ``by`` as `processes.list_page` takes
+    it."""
+    listing = processes.list_page(statuses, limit=limit, score=score, member=member, **by)
+    return Call(
+        listing.script,
+        {**listing.args, "bare": True},
+        lambda reply: CountPage(len(reply[0]), reply[1], reply[2], int(reply[3])),
+        about=listing.about,
+    )

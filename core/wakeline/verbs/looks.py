@@ -6,7 +6,7 @@ of a change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -58,7 +58,7 @@ def status(process_id: str) -> Program[Status]:
 def process(process_id: str) -> Program[ProcessView]:
     """All that is known of a process; raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
     stored: processes.StoredProcess = yield processes.read(process_id, count=1, tail=True, detail=True)
-    [view] = yield from _held_up([(process_of(stored), stored.registration.queue)])
+    [view] = yield from held_up_by_queues([(process_of(stored), stored.registration.queue)])
     waits_for_place = view.because is not None and view.because.code == "held"
     if view.status != "running" and not waits_for_place:
         return view
@@ -80,7 +80,7 @@ def waits(limit: int, after: str | None = None) -> Program[Page[ProcessWait]]:
     return Page(found, more=waiting.more, following=waiting.next)
 
 
-def _held_up(found: Sequence[tuple[S, str]]) -> Program[list[S]]:
+def held_up_by_queues(found: Sequence[tuple[S, str]]) -> Program[list[S]]:
     """The same views, with the reason of their queues for being queued. Each comes with RQ's name of its queue. One
     call looks at the queues of those whose record leaves room for it."""
     asked = sorted({queue for one, queue in found if one.status == "queued" and leaves_room(one.because)})
@@ -209,8 +209,6 @@ def page(which: ProcessQuery, *, limit: int, after: str | None = None) -> Progra
     """Processes that are meant, newest first within each status, at most ``limit``, behind a cursor."""
     statuses, by = which.statuses, which.wire()
     check_number("limit", limit)
-    found: dict[str, tuple[Status, str]] = {}
-    places: list[str] = []
     score, member = "+inf", ""
     if after is not None:
         reached, _, rest = after.partition(":") if isinstance(after, str) else ("", "", "")  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -218,6 +216,16 @@ def page(which: ProcessQuery, *, limit: int, after: str | None = None) -> Progra
             raise no_place(after)
         statuses = statuses[list(statuses).index(reached) :]
         score, member = place_of(rest)
+    return (yield from rows(statuses, by, limit=limit, score=score, member=member))
+
+
+def rows(
+    statuses: Sequence[str], by: Mapping[str, Any], *, limit: int, score: str = "+inf", member: str = ""
+) -> Program[Page[Status]]:
+    """Processes of these statuses in their order, newest first within each, behind a place in the first of them;
+    ``by`` as `processes.list_page` takes it."""
+    found: dict[str, tuple[Status, str]] = {}
+    places: list[str] = []
     while statuses and len(found) <= limit:
         page: processes.ListPage = yield processes.list_page(
             statuses,
@@ -237,5 +245,5 @@ def page(which: ProcessQuery, *, limit: int, after: str | None = None) -> Progra
             yield from indexed(statuses[0], page.behind, page.stale)
         if not page.score:
             break
-    shown = yield from _held_up(list(found.values()))
+    shown = yield from held_up_by_queues(list(found.values()))
     return first_of(shown, limit, places)

@@ -79,6 +79,9 @@ COMMANDS = {
     "top": {
         "top": "Show live what the fleet does: queues, the longest runs, rates.",
     },
+    "tree": {
+        "tree": "Show a process with its parents and what it started.",
+    },
     "triggers": {
         "triggers": "List subscriptions and schedules, or emit, enable, disable, remove.",
     },
