@@ -573,14 +573,6 @@ def searches(shop: Shop) -> int:
     return shop.app.store.sent.counts.get("process_list", 0)
 
 
-@pytest.mark.parametrize("words", [("show",), ("events",), ("cancel",), ("signal", "{}", "decision", "true")])
-def test_a_unique_beginning_of_six_characters_is_an_id(shop: Shop, words: tuple[str, ...]) -> None:
-    shop.text("start", "refund", "[7]", "--id", "refund-7")
-    command, *rest = words if "{}" in words else (*words, "{}")
-    assert shop.run(command, *(word.format("refund") for word in rest)).exit_code == 0
-    assert shop.run(command, *(word.format("refun") for word in rest)).exit_code == 3
-
-
 def test_an_id_that_exists_means_itself_and_costs_no_search(shop: Shop) -> None:
     for pid in ("refund", "refund-7"):
         shop.text("start", "refund", "[7]", "--id", pid)

@@ -10,11 +10,14 @@ import sys
 from pathlib import Path
 
 import click
-from wakeline.attachments.attachment import DEFAULT_TYPE, HOST, check_id
+from wakeline.attachments.attachment import DEFAULT_TYPE, HOST, check_id, owner_of_process
 from wakeline.pages import first_of
 from wakeline.store import attachments as calls
 
+from wakeline_workers.cli.lookup import process_id
 from wakeline_workers.cli.root import Console, command, group, option, using_file
+
+OF_PROCESS = owner_of_process("")
 
 
 @group("attachments")
@@ -27,6 +30,8 @@ def attachments(context: click.Context, owner: str, limit: int, after: str | Non
     if context.invoked_subcommand is not None:
         return
     console: Console = context.obj
+    if owner.startswith(OF_PROCESS):
+        owner = OF_PROCESS + process_id(console.app, owner.removeprefix(OF_PROCESS))
     found = first_of(
         console.app.store.execute(
             calls.owned(owner, limit=limit + 1, after=check_id(after) if after is not None else None)

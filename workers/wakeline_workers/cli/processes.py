@@ -175,8 +175,9 @@ def retry(console: Console, given: str | None, meant: Meant) -> int:
     """
     if meant.instead_of(given):
         return meant.run(console, "retry", "run again", partial(console.app.many.retry, **meant.options(console.app)))
-    pid = console.app.handle(process_id(console.app, str(given))).retry().id
-    console.answer({"id": pid, "retry_of": given}, pid)
+    ended = process_id(console.app, str(given))
+    pid = console.app.handle(ended).retry().id
+    console.answer({"id": pid, "retry_of": ended}, pid)
     return 0
 
 

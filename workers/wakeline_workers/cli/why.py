@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
 import click
 from wakeline import errors
 
 from wakeline_workers.cli.lookup import complete_process, process_id
 from wakeline_workers.cli.root import Console, command
+
+if TYPE_CHECKING:
+    from wakeline.app import App
 
 
 @command("why")
@@ -21,6 +27,16 @@ def why(console: Console, address: str) -> None:
     app = console.app
     try:
         told = app.why(address)
-    except errors.ProcessNotFound:
-        told = app.why(process_id(app, address))  # by the beginning of an id
+    except (errors.ProcessNotFound, errors.EventNotFound):
+        address = _whole(app, address)
+        told = app.why(address)
     console.answer({"address": address, "why": told}, *told.splitlines())
+
+
+def _whole(app: App, address: str) -> str:
+    """The address with the whole id of its process. Raises as `process_id`."""
+    process, at, sequence = address.rpartition("#")
+    if at and sequence.isdecimal():
+        with suppress(errors.ProcessNotFound):  # the number may belong to an id
+            return f"{process_id(app, process)}#{sequence}"
+    return process_id(app, address)
