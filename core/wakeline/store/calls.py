@@ -7,7 +7,7 @@ its client has to know of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from wakeline.fixed import fixed
@@ -58,7 +58,10 @@ class Call(Generic[T]):
 
     def with_headers(self, headers: Headers | None) -> Call[T]:
         """The same call with what instruments gave it, for scripts that keep that."""
-        return replace(self, args={**self.args, "headers": text_of(headers)}) if headers else self
+        if not headers:
+            return self
+        args = {**self.args, "headers": text_of(headers)}
+        return Call(self.script, args, self.decode, self.payloads, self.brings, self.about, self.grew)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,13 @@ nothing is made and nothing is called.
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from time import monotonic
-from types import TracebackType
+from types import CoroutineType, TracebackType
 from typing import Any
 
 from wakeline.errors import SettingsInvalid
@@ -324,6 +323,6 @@ NOT_AN_INSTRUMENT = "it is an object of a class below wakeline.extending.Instrum
 
 
 def _refuse_coroutine(given: object) -> None:
-    if inspect.iscoroutine(given):
+    if isinstance(given, CoroutineType):
         given.close()
         raise TypeError("an instrument's methods are plain functions; this one is async")

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 try:
-    from opentelemetry import context, propagate, trace
+    from opentelemetry import context, trace
     from opentelemetry.context import Context
     from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TracerProvider
 except ModuleNotFoundError as missing:
@@ -22,11 +22,15 @@ from wakeline.clock import machine_ns
 from wakeline.telemetry import conventions as names
 from wakeline.telemetry.headers import Headers
 from wakeline.telemetry.instrument import Instrument
+from wakeline.telemetry.otel_headers import extracted, injected
 from wakeline.telemetry.seen import AroundSeen, EffectSeen, IsolatedSeen, RunSeen, SendingSeen
 
 MOST_HELD = 1_000
 """How many spans of a run are ended when it is over; before that the first ones are ended at once."""
 _held: ContextVar[_Held | None] = ContextVar("wakeline_otel_held", default=None)
+
+
+_OF_ANY_RUN = {names.SYSTEM: "wakeline", names.OPERATION_NAME: "process", names.OPERATION_TYPE: "process"}
 
 
 class OpenTelemetry(Instrument):
@@ -42,7 +46,7 @@ class OpenTelemetry(Instrument):
         self._tracer = trace.get_tracer("wakeline", tracer_provider=tracer_provider)
 
     def sending(self, sending: SendingSeen, /) -> AbstractContextManager[Headers | None]:
-        return self._sent(sending) if sending.verb in names.SPANNED else nullcontext(_injected())
+        return self._sent(sending) if sending.verb in names.SPANNED else nullcontext(injected())
 
     def _sent(self, sending: SendingSeen) -> AbstractContextManager[Headers | None]:
         attributes: dict[str, Any] = {
@@ -55,11 +59,10 @@ class OpenTelemetry(Instrument):
             attributes[names.DESTINATION] = sending.queue
         if sending.target:
             attributes[names.TARGET] = sending.target
-        return _Part(self._tracer.start_span(f"send {sending.name}", None, SpanKind.PRODUCER, attributes), sending)
+        return self._span(f"send {sending.name}", SpanKind.PRODUCER, attributes, sending)
 
     def run(self, run: RunSeen, /) -> AbstractContextManager[object]:
-        given = propagate.extract(run.headers, Context()) if run.headers else Context()
-        started = trace.get_current_span(given).get_span_context() if run.headers else trace.INVALID_SPAN_CONTEXT
+        given, started = extracted(run.headers) if run.headers else (Context(), trace.INVALID_SPAN_CONTEXT)
         age_ms = run.claimed_ms - run.created_ms
         if started.is_valid and run.resumed_by == "start" and age_ms < self._parent_for_ms:
             parent, links = given, ()
@@ -68,7 +71,7 @@ class OpenTelemetry(Instrument):
             parent, links = trace.set_span_in_context(trace.INVALID_SPAN, given), tuple(_links(run, started))
         name = f"{'invoke_agent' if run.kind == 'turn' else 'process'} {run.name}"
         span = self._tracer.start_span(name, parent, SpanKind.CONSUMER, _attributes_of(run), links)
-        return _Run(span, run, parent)
+        return _Run(span, parent, run)
 
     def effect(self, effect: EffectSeen, /) -> AbstractContextManager[object]:
         if effect.kind == "step":
@@ -79,7 +82,7 @@ class OpenTelemetry(Instrument):
 
     def isolated(self, call: IsolatedSeen, /) -> AbstractContextManager[object]:
         # The try has its span in the worker. Spans of its code here are within that one.
-        return _Given(propagate.extract(call.headers)) if call.headers else nullcontext()
+        return _Given(extracted(call.headers)[0]) if call.headers else nullcontext()
 
     def leaving(self) -> None:
         provider: Any = self._provider or trace.get_tracer_provider()
@@ -88,7 +91,8 @@ class OpenTelemetry(Instrument):
             flush()
 
     def _span(self, name: str, kind: SpanKind, attributes: dict[str, Any], seen: AroundSeen) -> _Part:
-        return _Part(self._tracer.start_span(name, None, kind, attributes), seen)
+        now = context.get_current()
+        return _Part(self._tracer.start_span(name, now, kind, attributes), now, seen)
 
 
 class _Given(AbstractContextManager[None]):
@@ -109,13 +113,13 @@ class _Given(AbstractContextManager[None]):
 class _Current(AbstractContextManager[Any]):
     """Makes a span the current one. OpenTelemetry's own way to do that costs twice as much."""
 
-    __slots__ = ("_mark", "_span")
+    __slots__ = ("_mark", "_span", "_within")
 
-    def __init__(self, span: Span) -> None:
-        self._span = span
+    def __init__(self, span: Span, within: Context) -> None:
+        self._span, self._within = span, within
 
-    def _begin(self, within: Context | None) -> None:
-        self._mark = context.attach(trace.set_span_in_context(self._span, within))
+    def _begin(self) -> None:
+        self._mark = context.attach(trace.set_span_in_context(self._span, self._within))
 
     def _end(self) -> None:
         context.detach(self._mark)
@@ -126,17 +130,18 @@ class _Part(_Current):
 
     __slots__ = ("_seen",)
 
-    def __init__(self, span: Span, seen: AroundSeen) -> None:
-        super().__init__(span)
-        self._seen = seen
+    def __init__(self, span: Span, within: Context, seen: AroundSeen) -> None:
+        self._span, self._within, self._seen = span, within, seen
 
     def __enter__(self) -> Headers | None:
-        self._begin(None)
-        return _injected() if isinstance(self._seen, SendingSeen) else None
+        self._begin()
+        return injected() if isinstance(self._seen, SendingSeen) else None
 
     def __exit__(self, *error: object) -> None:
         self._end()
         span, seen, held = self._span, self._seen, _held.get()
+        if not span.is_recording():  # a sampler left it out
+            return
         if seen.outcome == "failed":
             span.set_attribute(names.ERROR, seen.code or "unknown")
             span.set_status(Status(StatusCode.ERROR))
@@ -149,21 +154,21 @@ class _Part(_Current):
 class _Run(_Current):
     """Around a run."""
 
-    __slots__ = ("_held", "_holds", "_parent", "_seen")
+    __slots__ = ("_held", "_holds", "_seen")
 
-    def __init__(self, span: Span, seen: RunSeen, parent: Context) -> None:
-        super().__init__(span)
-        self._seen, self._parent, self._held = seen, parent, _Held()
+    def __init__(self, span: Span, within: Context, seen: RunSeen) -> None:
+        self._span, self._within, self._seen, self._held = span, within, seen, _Held()
 
     def __enter__(self) -> None:
-        self._begin(self._parent)
+        self._begin()
         self._holds = _held.set(self._held)
 
     def __exit__(self, *error: object) -> None:
         self._end()
         _held.reset(self._holds)
         self._held.end()
-        _close_run(self._span, self._seen)
+        if self._span.is_recording():
+            _close_run(self._span, self._seen)
 
 
 class _Held:
@@ -193,50 +198,44 @@ class _Held:
             span.end(at_ns)
 
 
-def _injected() -> Headers | None:
-    carrier: dict[str, str] = {}
-    propagate.inject(carrier)
-    return carrier or None
-
-
-def _context_of(headers: Headers) -> SpanContext | None:
-    """The span that headers name; None without one."""
-    found = trace.get_current_span(propagate.extract(headers, Context())).get_span_context()
-    return found if found.is_valid else None
-
-
 def _links(run: RunSeen, started: SpanContext) -> Iterator[Link]:
     if started.is_valid:
         yield Link(started, {names.LINK: "start"})
     for one in run.links:
-        found = _context_of(one.headers)
-        if found is not None:
+        _, found = extracted(one.headers)
+        if found.is_valid:
             yield Link(found, {names.LINK: one.kind})
 
 
 def _attributes_of(run: RunSeen) -> dict[str, Any]:
-    given = {
-        names.SYSTEM: "wakeline",
-        names.OPERATION_NAME: "process",
-        names.OPERATION_TYPE: "process",
+    given: dict[str, Any] = {
+        **_OF_ANY_RUN,
         names.DESTINATION: run.queue,
         names.TARGET: run.process_id,
-        names.SESSION: run.session_id,
         names.KIND: run.kind,
         names.NAME: run.name,
         names.ATTEMPT: run.attempt,
-        names.LOSSES: run.losses or None,
         names.EPOCH: run.epoch,
         names.GENERATION: run.generation,
-        names.RELEASE: run.release,
-        names.PARENT: run.parent,
         names.RESUMED_BY: run.resumed_by,
-        names.QUEUE_MS: None if run.became_runnable_ms is None else max(0, run.claimed_ms - run.became_runnable_ms),
-        names.PARKED_MS: run.parked_ms or None,
     }
+    if run.losses:
+        given[names.LOSSES] = run.losses
+    if run.release is not None:
+        given[names.RELEASE] = run.release
+    if run.parent is not None:
+        given[names.PARENT] = run.parent
+    if run.became_runnable_ms is not None:
+        given[names.QUEUE_MS] = max(0, run.claimed_ms - run.became_runnable_ms)
+    if run.parked_ms:
+        given[names.PARKED_MS] = run.parked_ms
+    if run.session_id is not None:
+        given[names.SESSION] = run.session_id
     if run.kind == "turn":
-        given |= {names.AI_OPERATION: "invoke_agent", names.AI_AGENT: run.name, names.AI_SESSION: run.session_id}
-    return {name: value for name, value in given.items() if value is not None}
+        given |= {names.AI_OPERATION: "invoke_agent", names.AI_AGENT: run.name}
+        if run.session_id is not None:
+            given[names.AI_SESSION] = run.session_id
+    return given
 
 
 def _attributes_of_call(effect: EffectSeen) -> dict[str, Any]:
