@@ -106,7 +106,14 @@ def measured_server() -> Generator[PrivateServer]:
 @contextmanager
 def workers(server: PrivateServer, target: str, processes: int) -> Generator[int]:
     """Worker processes that serve the app, started as the block begins; the process id of their supervisor."""
-    env = os.environ | {"WAKELINE_REDIS_URL": server.url, "WAKELINE_LOG": "WARNING"}
+    with serving(target, processes, server.url) as supervisor:
+        yield supervisor
+
+
+@contextmanager
+def serving(target: str, processes: int, url: str | None = None) -> Generator[int]:
+    """As `workers`, on the server at a URL; without one, on that of ``WAKELINE_REDIS_URL``."""
+    env = os.environ | {"WAKELINE_LOG": "WARNING"} | ({"WAKELINE_REDIS_URL": url} if url else {})
     code = f"import sys; from wakeline_workers.supervisor import run; sys.exit(run({target!r}, {processes}))"
     child = subprocess.Popen([sys.executable, "-c", code], env=env)
     try:

@@ -49,13 +49,14 @@ class Row:
 
 def rows() -> list[Row]:
     """All of them, in the order of the table."""
-    from benchmarks import ceiling, delays, flat, memory, units, wakes
+    from benchmarks import ceiling, delays, flat, memory, traced, units, wakes
 
     return [
         Row("ceiling", ceiling.limits, 0),
         Row("starts", units.starts, 0),
         Row("queues", flat.takes, 0, once=True),
         Row("filters", flat.filtered, 0, once=True),
+        Row("traces", traced.costs, 0, once=True),
         Row("sessions", wakes.memory, 0, once=True),
         Row("fan-out", flat.fanned_out, 1, once=True),
         Row("resumes", flat.resumed, 1, once=True),
