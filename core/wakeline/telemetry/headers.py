@@ -27,7 +27,7 @@ def texts_of(given: Any) -> dict[str, str]:
         raise TypeError(f"sending gives a mapping of texts, or None; this is a {type(given).__name__}")
     found: Mapping[object, object] = given  # pyright: ignore[reportUnknownVariableType]
     if type(given) is dict and all(type(name) is str and type(text) is str for name, text in found.items()):
-        return dict(cast("dict[str, str]", given))
+        return dict(cast("Mapping[str, str]", found))
     return {name: text for name, text in found.items() if isinstance(name, str) and isinstance(text, str)}
 
 
