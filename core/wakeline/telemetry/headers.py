@@ -23,10 +23,11 @@ _LONGEST_LETTER = 12
 
 def texts_of(given: Any) -> dict[str, str]:
     """The headers among what an instrument gives; what is no text is left out. Raises for what is no mapping."""
+    is_plain = type(given) is dict
     if not isinstance(given, Mapping):
         raise TypeError(f"sending gives a mapping of texts, or None; this is a {type(given).__name__}")
     found: Mapping[object, object] = given  # pyright: ignore[reportUnknownVariableType]
-    if type(given) is dict and all(type(name) is str and type(text) is str for name, text in found.items()):
+    if is_plain and all(type(name) is str and type(text) is str for name, text in found.items()):
         return dict(cast("Mapping[str, str]", found))
     return {name: text for name, text in found.items() if isinstance(name, str) and isinstance(text, str)}
 
