@@ -36,7 +36,7 @@ class Raises(Instrument):
         raise SystemExit(8)
 
     sending = run = effect = stretch = isolated = _around
-    point = ended = ran = tried = script = taken = ticked = beat = lost = leaving = blocked = _at_once
+    point = ended = ran = tried = waited = script = taken = ticked = beat = lost = leaving = blocked = _at_once
 
 
 def pytest_configure(config: pytest.Config) -> None:

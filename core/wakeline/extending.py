@@ -23,6 +23,7 @@ from wakeline.telemetry.seen import (
     TakenSeen,
     TickedSeen,
     TriedSeen,
+    WaitedSeen,
 )
 from wakeline.tools.catalog import ToolProvider
 from wakeline.tools.completions import Completion, CompletionClient, CompletionRequest
@@ -59,4 +60,5 @@ __all__ = [
     "ToolContract",
     "ToolManifest",
     "ToolProvider",
+    "WaitedSeen",
 ]

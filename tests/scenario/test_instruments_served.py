@@ -465,3 +465,37 @@ def test_an_instrument_that_is_added_while_a_worker_runs_is_told_of_the_next_run
         later = alone.start(nothing)
         later.result(timeout=20)
         until(lambda: later.id in [run.process_id for run in seen.ends("run")])
+
+
+def test_a_wait_is_told_when_a_body_gets_its_outcome_for_the_first_time_and_by_no_replay(alone: App) -> None:
+    recording = RecordingInstrument()
+    alone.observe(recording)
+
+    @alone.engine(signals={"go": int, "late": int})
+    async def waits(ctx: AsyncCtx) -> list[int]:
+        child = await ctx.start(ends)
+        got = [await ctx.wait("go", int), await ctx.wait("late", int, timeout="1ms", default=0)]
+        await ctx.sleep("1ms")
+        await child
+        return [*got, await ctx.wait("go", int)]
+
+    @alone.engine
+    async def ends(ctx: AsyncCtx) -> None: ...
+
+    handle = alone.start(waits)
+    burst(alone)  # parks
+    handle.signal("go", 1)
+    with served(alone):
+        until(lambda: handle.status().status == "waiting" and len(recording.all("waited")) == 4)
+    handle.signal("go", 2)
+    burst(alone)
+    assert handle.result(timeout=5) == [1, 0, 2]
+    assert [(one.kind, one.outcome) for one in recording.all("waited")] == [
+        ("signal", "resolved"),
+        ("signal", "timed_out"),
+        ("timer", "resolved"),
+        ("child", "resolved"),
+        ("signal", "resolved"),
+    ]
+    assert [one.name for one in recording.all("waited") if one.kind == "signal"] == ["go", "late", "go"]
+    assert all(0 <= one.seconds < 30 for one in recording.all("waited"))

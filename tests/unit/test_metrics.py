@@ -19,15 +19,17 @@ from wakeline.store.queues import LimitState, QueueState
 from wakeline.telemetry import metrics_document
 from wakeline.telemetry.counting import AT_ONCE, NAMES, Counting
 from wakeline.telemetry.metrics import METRICS, series
-from wakeline.telemetry.seen import RanSeen, TriedSeen
+from wakeline.telemetry.seen import RanSeen, TickedSeen, TriedSeen, WaitedSeen
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAMED = """
 wakeline_build wakeline_processes wakeline_started wakeline_ended wakeline_runs wakeline_run_duration_seconds
-wakeline_effects wakeline_effect_duration_seconds wakeline_replay_mismatches wakeline_losses wakeline_reaped_owners
+wakeline_process_duration_seconds wakeline_turn_entries wakeline_effects wakeline_effect_duration_seconds
+wakeline_waits_over wakeline_wait_seconds wakeline_replay_mismatches wakeline_losses wakeline_reaped_owners
 wakeline_workers wakeline_worker_processes wakeline_queue_depth wakeline_queue_running wakeline_queue_workers
 wakeline_queue_paused wakeline_queue_oldest_seconds wakeline_limit_running wakeline_limit_waiting wakeline_timers
-wakeline_timers_overdue_seconds wakeline_wakes_undeliverable wakeline_deliveries_pending wakeline_misfits
+wakeline_timers_overdue_seconds wakeline_tick_seconds wakeline_wakes_undeliverable wakeline_deliveries_pending
+wakeline_misfits
 wakeline_instrument_failures wakeline_metrics_dropped
 """
 HOSTILE = 'say "hi"\\\n to {them}, le="1" \ud800'
@@ -103,6 +105,51 @@ def test_a_run_counts_by_its_outcome_and_falls_under_the_first_bound_that_it_kee
         f"wakeline_run_duration_seconds_sum{{{of}}}": 700_011_100,
     }
     assert counting.take() == {}
+
+
+def test_a_process_that_ends_counts_how_long_it_lived_and_one_that_parks_does_not() -> None:
+    counting = Counting()
+    counting.ran(RanSeen("engine", "refund", "shop", "parked", None, 0.1))
+    counting.ran(RanSeen("engine", "refund", "shop", "failed", "boom", 0.1, 90.0))
+    of = 'kind="engine",name="refund",status="failed"'
+    assert {name: n for name, n in counting.take().items() if "process" in name} == {
+        f'wakeline_process_duration_seconds_bucket{{{of},le="600.0"}}': 1,
+        f"wakeline_process_duration_seconds_sum{{{of}}}": 90_000_000,
+    }
+
+
+def test_entries_that_a_turn_reads_are_counted_by_its_agent() -> None:
+    counting = Counting()
+    counting.ran(RanSeen("turn", "clerk", "shop", "completed", None, 0.1, 0.2, 3))
+    counting.ran(RanSeen("turn", "clerk", "shop", "completed", None, 0.1, 0.2, 4))
+    assert counting.take()['wakeline_turn_entries_total{name="clerk"}'] == 7
+
+
+def test_a_wait_counts_by_its_kind_and_outcome_and_falls_under_a_bound() -> None:
+    counting = Counting()
+    counting.waited(WaitedSeen("signal", "go", "resolved", 30.0))
+    counting.waited(WaitedSeen("signal", "other", "timed_out", 86_400.0))
+    found = counting.take()
+    assert found == {
+        'wakeline_waits_over_total{kind="signal",outcome="resolved"}': 1,
+        'wakeline_waits_over_total{kind="signal",outcome="timed_out"}': 1,
+        'wakeline_wait_seconds_bucket{kind="signal",le="60.0"}': 1,
+        'wakeline_wait_seconds_bucket{kind="signal",le="+Inf"}': 1,
+        'wakeline_wait_seconds_sum{kind="signal"}': 86_430_000_000,
+    }
+    assert parsed(view(found).text())[at("wakeline_wait_seconds_count", kind="signal")] == 2
+
+
+def test_a_tick_counts_how_long_it_took() -> None:
+    counting = Counting()
+    counting.ticked(TickedSeen(0.01, 0, 0, 0, 0, False))
+    counting.ticked(TickedSeen(0.001, 0, 0, 0, 0, True))
+    assert counting.take() == {
+        'wakeline_tick_seconds_bucket{spared="false",le="0.025"}': 1,
+        'wakeline_tick_seconds_sum{spared="false"}': 10_000,
+        'wakeline_tick_seconds_bucket{spared="true",le="0.005"}': 1,
+        'wakeline_tick_seconds_sum{spared="true"}': 1_000,
+    }
 
 
 def test_a_mismatch_is_counted_by_its_body() -> None:
@@ -258,4 +305,4 @@ def test_each_query_parses_and_asks_for_metrics_and_labels_that_exist(expression
 def test_each_alert_says_what_to_type_and_a_panel_of_each_kind_has_room() -> None:
     assert [rule["alert"] for rule in rules() if "`" not in rule["annotations"]["description"]] == []
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels()]
-    assert len(set(places)) == len(places) == 12
+    assert len(set(places)) == len(places) == 15

@@ -16,7 +16,15 @@ from wakeline.run.open_waits import earlier_slots
 from wakeline.store.claims import Claim
 from wakeline.store.fields import Slot
 from wakeline.telemetry.headers import MOST_LINKS, headers_in, headers_of
-from wakeline.telemetry.seen import EndedSeen, EndStatus, LinkSeen, RanSeen, RunEnd, RunKind, RunSeen
+from wakeline.telemetry.seen import (
+    EndedSeen,
+    EndStatus,
+    LinkSeen,
+    RanSeen,
+    RunEnd,
+    RunKind,
+    RunSeen,
+)
 from wakeline.waits.kinds import WaitKind, kind_of
 from wakeline.waits.resolutions import TIMED_OUT
 
@@ -54,7 +62,26 @@ def run_seen(claim: Claim) -> RunSeen:
 
 def ran_seen(claim: Claim, end: RunEnd, seconds: float) -> RanSeen:
     """What is seen of a run of this claim that is over."""
-    return RanSeen(_kind(claim), _name(claim), claim.queue or "", end.outcome or "lost", end.code, seconds)
+    kind, outcome = _kind(claim), end.outcome or "lost"
+    batch = claim.batch if kind == "turn" and not claim.has_begun else None
+    return RanSeen(
+        kind,
+        _name(claim),
+        claim.queue or "",
+        outcome,
+        end.code,
+        seconds,
+        max(0, _now_ms(claim) - claim.created_ms) / 1000 if outcome in ENDS else None,
+        len(batch.entries) if batch is not None else 0,
+    )
+
+
+ENDS = ("completed", "failed", "cancelled", "abandoned")
+
+
+def _now_ms(claim: Claim) -> int:
+    """The server's time, as it followed from the claim."""
+    return claim.now_ms + (time.monotonic_ns() - claim.heard_ns) // 1_000_000
 
 
 def _name(claim: Claim) -> str:
@@ -67,13 +94,12 @@ def ended_seen(claim: Claim, seen: RunSeen) -> EndedSeen | None:
     status = _end_of(seen)
     if status is None:
         return None
-    now_ms = claim.now_ms + (time.monotonic_ns() - claim.heard_ns) // 1_000_000
     return EndedSeen(
         run=seen,
         status=status,
         code=seen.code,
         failure_class=seen.failure_class,
-        duration_ms=max(0, now_ms - claim.created_ms),
+        duration_ms=max(0, _now_ms(claim) - claim.created_ms),
         queue_ms=seen.queue_ms,
         parked_ms=seen.parked_ms,
         attempts=seen.attempt,

@@ -1,6 +1,6 @@
-"""What instruments are told of one try of an effect.
+"""What instruments are told of one try of an effect, and of a wait that is over.
 
-Invariant: made only where an instrument wants to see effects.
+Invariant: made only where an instrument wants to see them.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from types import TracebackType
 
 from wakeline.effects.envelope import Envelope
 from wakeline.telemetry.instruments import Instruments
-from wakeline.telemetry.seen import NO_CALL, EffectSeen, TriedSeen, Try, outcome_by
+from wakeline.telemetry.seen import NO_CALL, EffectSeen, TriedSeen, Try, WaitedSeen, WaitOutcome, outcome_by
+from wakeline.waits.kinds import WaitKind, kind_of
 
+_OUTCOMES: dict[str, WaitOutcome] = {"ok": "resolved", "err": "failed", "timeout": "timed_out"}
 NOT_TOLD: AbstractContextManager[object] = nullcontext()
 
 
@@ -44,3 +46,11 @@ class _Timed(AbstractContextManager[None]):
         seconds = perf_counter() - self._began_s
         self._around.__exit__(kind, error, trace)
         self._instruments.tried(TriedSeen(self._envelope.kind, self._envelope.name, *outcome_by(error), seconds))
+
+
+def waited_seen(kept: str, status: str, since_ms: int | None, now_ms: int) -> WaitedSeen:
+    """What is seen of a wait that is over: its kind as it is kept, the status of its resolution, and since when (server
+    ms) a body waited."""
+    kind, name = kind_of(kept)
+    outcome = "resolved" if kind is WaitKind.TIMER and status == "timeout" else _OUTCOMES.get(status, "cancelled")
+    return WaitedSeen(str(kind), name, outcome, 0.0 if since_ms is None else max(0, now_ms - since_ms) / 1000)

@@ -28,6 +28,7 @@ from wakeline.run.journal import AT_ONCE, Journal
 from wakeline.run.life import Life
 from wakeline.run.open_waits import OpenWaits
 from wakeline.run.passing import Passing
+from wakeline.run.tries import waited_seen
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
 from wakeline.store.journal import Row
@@ -195,6 +196,9 @@ class Waits:
             out = await life.pacing.each(range(len(calls)), resolved)
         for call, row, value in zip(calls, rows, values, strict=True):
             if row is None:
+                if self._instruments.waits:
+                    waited = waited_seen(call.target.kind, value["status"], since[call.slot], journal.now_ms())
+                    self._instruments.waited(waited)
                 # The row travels with the run's next write. Until then the slot keeps its resolution, so nothing can be
                 # lost.
                 slot = call.slot

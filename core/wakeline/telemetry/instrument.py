@@ -25,6 +25,7 @@ from wakeline.telemetry.seen import (
     TakenSeen,
     TickedSeen,
     TriedSeen,
+    WaitedSeen,
 )
 
 
@@ -76,6 +77,9 @@ class Instrument:
 
     def tried(self, tried: TriedSeen, /) -> None:
         """A try of an effect that is new is over. It is cheaper than `effect`, likewise."""
+
+    def waited(self, waited: WaitedSeen, /) -> None:
+        """A body got what it waited for, or will get it no more."""
 
     def script(self, script: ScriptSeen, /) -> None:
         """A client of this app, or a worker, has got the reply to a script. It is told on the side that called it."""

@@ -37,6 +37,7 @@ from wakeline.telemetry.seen import (
     TakenSeen,
     TickedSeen,
     TriedSeen,
+    WaitedSeen,
 )
 
 log = logger("wakeline.telemetry")
@@ -98,6 +99,7 @@ class Instruments(Instrument):
         self.scripts = self._with("script")
         self.rans = self._with("ran")
         self.tries = self._with("tried")
+        self.waits = self._with("waited")
         self.see_runs = bool(self.runs or self.ends)
         """Whether one of them wants what is seen of a run."""
         self.takes = self._with("taken")
@@ -130,6 +132,9 @@ class Instruments(Instrument):
 
     def tried(self, tried: TriedSeen) -> None:
         self._tell("tried", self.tries, tried)
+
+    def waited(self, waited: WaitedSeen) -> None:
+        self._tell("waited", self.waits, waited)
 
     def taken(self, taken: TakenSeen) -> None:
         self._tell("taken", self.takes, taken)

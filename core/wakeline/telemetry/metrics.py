@@ -46,12 +46,26 @@ METRICS: tuple[Metric, ...] = (
     Metric("wakeline_runs", "counter", ("kind", "name", "outcome"), "Runs of bodies by what became of the process."),
     Metric("wakeline_run_duration_seconds", "histogram", ("kind", "name"), "How long runs held their worker."),
     Metric(
+        "wakeline_process_duration_seconds",
+        "histogram",
+        ("kind", "name", "status"),
+        "How long processes took from their start to an end that a worker wrote, with all their waits.",
+    ),
+    Metric("wakeline_turn_entries", "counter", ("name",), "Entries of inboxes that turns of an agent read."),
+    Metric(
         "wakeline_effects",
         "counter",
         ("kind", "name", "outcome"),
         "Tries of effects whose code ran; no replay is counted.",
     ),
     Metric("wakeline_effect_duration_seconds", "histogram", ("kind", "name"), "How long such tries took."),
+    Metric(
+        "wakeline_waits_over",
+        "counter",
+        ("kind", "outcome"),
+        "Waits of bodies that are over: signals, timers, children, questions; no replay is counted.",
+    ),
+    Metric("wakeline_wait_seconds", "histogram", ("kind",), "How long bodies waited, parked or not."),
     Metric(
         "wakeline_replay_mismatches",
         "counter",
@@ -95,6 +109,12 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         (),
         "For how long the first timer is due that no tick has fired; 0 while no timer is late.",
+    ),
+    Metric(
+        "wakeline_tick_seconds",
+        "histogram",
+        ("spared",),
+        "How long ticks of the clock took; `spared` are those that left the work to another one.",
     ),
     Metric(
         "wakeline_wakes_undeliverable", "gauge", (), "Entries of inboxes that are undeliverable, failed or blocked."

@@ -18,6 +18,7 @@ RunOutcome = Literal[
     "completed", "failed", "cancelled", "parked", "continued", "retried", "released", "abandoned", "lost"
 ]
 Outcome = Literal["completed", "failed", "stopped"]
+WaitOutcome = Literal["resolved", "failed", "timed_out", "cancelled"]
 EndStatus = Literal["completed", "failed", "cancelled", "abandoned"]
 Verb = Literal["start", "signal", "send", "emit", "resolve", "occur", "wake", "leave", "isolate"]
 LinkKind = Literal["run", "resumed", "entry", "retried"]
@@ -208,6 +209,8 @@ class RanSeen:
     outcome: Annotated[RunOutcome, "what became of the process by this run"]
     code: Annotated[str | None, "of a failure or a misfit: the code of its error, or the name of its class"]
     seconds: Annotated[float, "from the moment when the worker had it until its outcome was written"]
+    lived_s: Annotated[float | None, "of a run with which its process ended: seconds since its start"] = None
+    entries: Annotated[int, "of a turn that its session begins: how many entries it reads"] = 0
 
 
 @fixed
@@ -219,6 +222,16 @@ class TriedSeen:
     outcome: Annotated[Outcome, "how it ended; *stopped*: its run ended, or its task was cancelled"]
     code: Annotated[str | None, "of a failure: the code of its error, or the name of its class"]
     seconds: Annotated[float, "from before its code ran until its outcome is recorded"]
+
+
+@fixed
+class WaitedSeen:
+    """A wait of a body is over. It is told when the body gets the outcome for the first time, and by no replay."""
+
+    kind: Annotated[str, "what it waited for: `signal`, `timer`, `child`, `approval`, `completion` and so on"]
+    name: Annotated[str, "of a signal its name, of a child its id, of a question its name"]
+    outcome: Annotated[WaitOutcome, "how it ended. A timer that is due is *resolved*, and a wait that is late is not"]
+    seconds: Annotated[float, "since a body waited for it first, parked or not, by the server's clock"]
 
 
 @dataclass(frozen=True, slots=True)

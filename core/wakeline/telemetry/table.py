@@ -19,6 +19,7 @@ METHODS = (
     "isolated",
     "ran",
     "tried",
+    "waited",
     "ended",
     "script",
     "taken",

@@ -28,6 +28,7 @@ from wakeline.telemetry.seen import (
     StretchSeen,
     TakenSeen,
     TickedSeen,
+    WaitedSeen,
 )
 
 
@@ -81,6 +82,9 @@ class RecordingInstrument(Instrument):
 
     def ended(self, ended: EndedSeen) -> None:
         self.told.append(("ended", ended))
+
+    def waited(self, waited: WaitedSeen) -> None:
+        self.told.append(("waited", waited))
 
     def taken(self, taken: TakenSeen) -> None:
         self.told.append(("taken", taken))
