@@ -208,6 +208,7 @@ def test_ps_lists_processes_with_these_keys(busy: Shop) -> None:
         "id",
         "kind",
         "label",
+        "labels",
         "losses",
         "misfit",
         "owner",

@@ -181,6 +181,28 @@ def test_a_column_that_has_no_room_is_named_and_a_pipe_has_all_of_it(full: Shop)
     assert "日本語のテキスト " * 20 in piped
 
 
+def test_labels_are_the_first_that_give_way_and_no_column_without_any(shop: Shop) -> None:
+    charge = shop.app.registry.tools["charge"]
+    shop.app.using(id="plain").start(charge, 1, 2)
+    assert shown_in(80, "ps", NO_COLOR="1")[0].split()[-1] == "ERROR"
+    shop.app.using(id="labelled", labels={"tenant": "acme inc", "tier": "gold"}).start(charge, 1, 2)
+    heading, labelled, unlabelled = shown_in(200, "ps", NO_COLOR="1")
+    assert heading.split()[-1] == "LABELS"
+    assert labelled.endswith("  'tenant=acme inc' tier=gold")
+    assert unlabelled.startswith("plain")
+    heading, _, _, note = shown_in(62, "ps", NO_COLOR="1")
+    assert heading.split() == ["ID", "STATUS", "KIND", "AGE", "WAITING", "FOR,", "ERROR"]
+    assert note == "wakeline: no room for LABELS; a wider terminal or --json has all"
+    assert [row["labels"] for row in shop.json("ps")] == [{"tenant": "acme inc", "tier": "gold"}, {}]
+
+
+def test_a_failed_process_says_the_first_line_of_its_error(shop: Shop) -> None:
+    shop.text("start", "decline", "[7]", "--id", "declined")
+    shop.work()
+    [row] = shop.text("ps", "--status", "failed").splitlines()
+    assert re.split("  +", row)[4] == "ValueError: order 7 has no card"
+
+
 def test_a_terminal_has_colours_unless_it_is_dumb_or_the_user_wants_none(busy: Shop) -> None:
     def coloured(**env: str) -> bool:
         lines = shown_in(80, "ps", **env)

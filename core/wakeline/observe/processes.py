@@ -6,7 +6,7 @@ Invariant: pure; what the store holds of a process is turned into words here, an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, assert_never
 
 from wakeline.names import split_session_id
@@ -65,6 +65,8 @@ class Status(View):
     """What a failed process says of its error: the code, and the first line of the message."""
     seen_ms: int = 0
     """When it was looked at."""
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The labels that it was started with."""
 
 
 def status_of(row: ProcessRow, now_ms: int = 0) -> Status:
@@ -93,6 +95,7 @@ def _common(row: ProcessRow, now_ms: int) -> dict[str, Any]:
         "because": reason_of(row, offered_ms=row.offered_ms, unread=unread, now_ms=now_ms),
         "error": row.error or None,
         "seen_ms": now_ms,
+        "labels": row.registration.labels,
     }
 
 
@@ -142,7 +145,6 @@ class ProcessView(Status):
     """When a queued process is offered to workers, or since when it is; None of others."""
     deadline_ms: int | None
     """When its time is over; None without a deadline."""
-    labels: Mapping[str, str]
     input: Any
     """Its input (JSON data); None if that cannot be read."""
     recorded_effects: int
@@ -189,7 +191,6 @@ def process_of(view: StoredProcess) -> ProcessView:
         cancel_requested=view.cancel_requested,
         offered_ms=view.offered_ms,
         deadline_ms=view.deadline_ms,
-        labels=registration.labels,
         input=registration.input.model_dump(mode="json") if registration.known else None,
         recorded_effects=len(view.journal),
         waits=tuple(waits_of(view)),

@@ -126,13 +126,15 @@ class Console:
         empty: str,
         keep: int = 1,
         ids: Collection[int] = (),
+        spare: Collection[int] = (),
     ) -> None:
         """Rows in columns. Only a terminal gets headings, and the text for an empty table, and no line is wider than
-        it; ``keep`` and ``ids`` say which columns are never cut (`tables.table`)."""
+        it; ``keep`` and ``ids`` say which columns are never cut, and ``spare`` which give way first
+        (`tables.table`)."""
         if self.as_json:
             return self.answer(data)
         terminal = self.room is not None
-        left_out = self.rows(headings, rows, headed=terminal and bool(rows), keep=keep, ids=ids)
+        left_out = self.rows(headings, rows, headed=terminal and bool(rows), keep=keep, ids=ids, spare=spare)
         if left_out:
             self.note(f"wakeline: no room for {', '.join(left_out)}; a wider terminal or --json has all")
         if terminal and not rows:
@@ -147,6 +149,7 @@ class Console:
         headed: bool,
         keep: int = 1,
         ids: Collection[int] = (),
+        spare: Collection[int] = (),
     ) -> tuple[str, ...]:
         """Rows in columns, as a part of what is printed. Returns the headings of columns without room."""
         from wakeline_workers.cli import tables  # the help of a command shows none
@@ -155,7 +158,7 @@ class Console:
         # A cell of a terminal is cut in any case, and what it shows is in its beginning.
         told = [[shown(cell if room is None else cell[:LONGEST]) for cell in row] for row in rows]
         colours = has_colours(terminal=room is not None)
-        made = tables.table(headings, told, room, headed=headed, keep=keep, ids=ids, colours=colours)
+        made = tables.table(headings, told, room, headed=headed, keep=keep, ids=ids, spare=spare, colours=colours)
         self.tell(made.lines)
         return made.left_out
 

@@ -196,10 +196,14 @@ def ps(console: Console, which: ProcessQuery, limit: int, after: str | None) -> 
     rows = app.run("app.processes", looks.listed(which, limit=limit, after=after))
     if not rows:
         _doubt(console, which.kind)
-    cells = [(row.id, row.status, what(row), age(row.seen_ms - row.created_ms), awaited(row)) for row in rows]
+    shown_columns = 6 if any(row.labels for row in rows) else 5
+    cells = [
+        (row.id, row.status, what(row), age(row.seen_ms - row.created_ms), awaited(row), labelled(row))[:shown_columns]
+        for row in rows
+    ]
     data = [row.to_data() for row in rows]
-    headings = ("ID", "STATUS", "KIND", "AGE", "WAITING FOR, ERROR")
-    console.table(headings, cells, data, empty="no processes")
+    headings = ("ID", "STATUS", "KIND", "AGE", "WAITING FOR, ERROR", "LABELS")[:shown_columns]
+    console.table(headings, cells, data, empty="no processes", spare=(5,))
     if rows.more:
         console.cut(limit, next_page(rows))
 
@@ -305,6 +309,11 @@ def _of_run(run: RunFacts) -> list[str]:
 def what(row: Status) -> str:
     """Kind and label in one word."""
     return f"{row.kind}:{row.label}" if row.label and row.label != row.kind else row.kind
+
+
+def labelled(row: Status) -> str:
+    """The labels of a process as `--label` takes them."""
+    return " ".join(shlex.quote(f"{name}={value}") for name, value in row.labels.items())
 
 
 def awaited(row: Status) -> str:

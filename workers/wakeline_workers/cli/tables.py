@@ -74,19 +74,21 @@ def table(
     headed: bool = True,
     keep: int = 1,
     ids: Collection[int] = (),
+    spare: Collection[int] = (),
     colours: bool = False,
 ) -> Table:
     """Rows in columns, ``headed`` below their headings. ``room``: the cells of a line of the terminal.
 
-    The first ``keep`` columns, such as an id, always stay, and are never cut. Where room is short, the columns ``ids``
-    go first, from the right, because half of an id is of no use. Then the others give way from the right: each gets
-    what those before it leave, and one for which less than `LEAST` is left goes. A first text for which there is no
-    room beside the others has a line of its own, and its row goes on below it.
+    The first ``keep`` columns, such as an id, always stay, and are never cut. Where room is short, the columns
+    ``spare`` go first: they have only what is left where all others are whole. Then the columns ``ids`` go, from the
+    right, because half of an id is of no use. Then the others give way from the right: each gets what those before it
+    leave, and one for which less than `LEAST` is left goes. A first text for which there is no room beside the others
+    has a line of its own, and its row goes on below it.
     """
     told = [headings, *rows] if headed else rows
     if not told:
         return Table(())
-    widths = _widths(told, room, keep, ids)
+    widths = _widths(told, room, keep, ids, spare)
     shown = [at for at, width in enumerate(widths) if width is not None]
     lines: list[str] = []
     for number, row in enumerate(told):
@@ -115,14 +117,17 @@ def _painted(headings: Sequence[str] | None, heads: bool, column: int, text: str
     return text if colour is None else f"{colour}{text}{PLAIN}"
 
 
-def _widths(told: Sequence[Sequence[str]], room: int | None, keep: int, ids: Collection[int]) -> list[int | None]:
+def _widths(
+    told: Sequence[Sequence[str]], room: int | None, keep: int, ids: Collection[int], giving: Collection[int]
+) -> list[int | None]:
     """The width of each column in so much room; None for one that is left out."""
     needs = [max(columns(row[at]) for row in told) for at in range(len(told[0]))]
     if room is None:
         return list(needs)
     whole = {*range(1, keep), *ids}
     least = [need if at in whole else min(need, LEAST) for at, need in enumerate(needs)]
-    others = list(range(1, len(needs)))
+    wide = sum(need + GAP for at, need in enumerate(needs) if at not in giving)
+    others = [at for at in range(1, len(needs)) if at not in giving or wide + least[at] <= room]
 
     def left() -> int:
         return room - sum(GAP + least[at] for at in others)
