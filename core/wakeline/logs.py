@@ -18,6 +18,7 @@ from typing import Any, Literal, TextIO
 from wakeline.errors import SettingsInvalid, WakelineError
 from wakeline.settings import LOG_FORMATS
 from wakeline.shown import masked, moment, shown_entry, shown_json
+from wakeline.telemetry.logged import of_entry
 from wakeline.tools.tool import current_body, current_call, current_run
 
 LONGEST = 4_000
@@ -117,6 +118,8 @@ def _facts() -> Iterator[tuple[str, Any]]:
         yield "process_id", call.process_id
     if call is not None:
         yield from (("effect", call.tool), ("effect_attempt", call.attempt))
+    if run is not None or call is not None:
+        yield from of_entry()
 
 
 class TextFormatter(logging.Formatter):
@@ -138,8 +141,9 @@ class TextFormatter(logging.Formatter):
 
 class JsonFormatter(logging.Formatter):
     """Entries as JSON, each in one line of at most 4,000 bytes: ``ts``, ``level``, ``logger``, ``msg``, then what is
-    known of the process (`process_id`, `kind`, `name`, `attempt`, `epoch`, `session`, `effect`, `owner`, `release`),
-    ``exc`` for a traceback, and what the entry was given as ``extra``; see docs/logs.md."""
+    known of the process (`process_id`, `kind`, `name`, `attempt`, `epoch`, `session`, `effect`, `owner`, `release`, and
+    `trace_id` and `span_id` under OpenTelemetry), ``exc`` for a traceback, and what the entry was given as ``extra``;
+    see docs/logs.md."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC)

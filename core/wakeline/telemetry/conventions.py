@@ -104,6 +104,11 @@ program that starts processes and sends signals has to observe, too, or its send
   are ended at once.
 - **Arguments and results are in no span**, even if `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is set. The
   exception of a body that failed is, with its text.
+- **Log entries of a process have `trace_id` and `span_id`** of the current span: of the run, of the step or the tool,
+  or of a span that your code makes. See [logs](logs.md).
+- **The conventions are those of now** (messaging, in development). `OTEL_SEMCONV_STABILITY_OPT_IN` asks instruments
+  that had older names for the new ones (`messaging`) or for both (`messaging/dup`). There were none before, so each
+  value gives the same spans.
 - **What is sent carries the headers of the propagator** (`OTEL_PROPAGATORS`): `traceparent`, `tracestate`, `baggage`;
   about 96 bytes for each start. It is no round trip more. See [headers](instrument.md#methods).
 - **Each OS process makes its own exporter**: an app that is imported before a fork gets the one of OpenTelemetry, which

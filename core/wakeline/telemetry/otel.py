@@ -22,7 +22,8 @@ from wakeline.clock import machine_ns
 from wakeline.telemetry import conventions as names
 from wakeline.telemetry.headers import Headers
 from wakeline.telemetry.instrument import Instrument
-from wakeline.telemetry.otel_headers import extracted, injected
+from wakeline.telemetry.logged import tell_entries
+from wakeline.telemetry.otel_headers import extracted, ids_of_span, injected
 from wakeline.telemetry.seen import AroundSeen, EffectSeen, IsolatedSeen, RunSeen, SendingSeen
 
 MOST_HELD = 1_000
@@ -44,6 +45,7 @@ class OpenTelemetry(Instrument):
         self._provider = tracer_provider
         self._parent_for_ms = parent_for_s * 1_000
         self._tracer = trace.get_tracer("wakeline", tracer_provider=tracer_provider)
+        tell_entries(ids_of_span)
 
     def sending(self, sending: SendingSeen, /) -> AbstractContextManager[Headers | None]:
         return self._sent(sending) if sending.verb in names.SPANNED else nullcontext(injected())

@@ -34,6 +34,12 @@ def injected() -> Headers | None:
     return {PARENT: f"00-{at.trace_id:032x}-{at.span_id:016x}-{at.trace_flags:02x}"}
 
 
+def ids_of_span() -> dict[str, str]:
+    """The ids of the current span, as they stand in the log entries of its process; nothing without one."""
+    at = trace.get_current_span().get_span_context()
+    return {"trace_id": f"{at.trace_id:032x}", "span_id": f"{at.span_id:016x}"} if at.is_valid else {}
+
+
 def extracted(headers: Headers) -> tuple[Context, SpanContext]:
     """What the propagators make of headers, and the span that it names; an invalid one if it names none."""
     found = _PARENT.fullmatch(headers[PARENT]) if len(headers) == 1 and PARENT in headers else None
