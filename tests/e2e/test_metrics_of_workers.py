@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,29 @@ def test_workers_that_leave_in_order_leave_no_count_out(
     assert found["wakeline_reaped_owners_total"] == found["wakeline_losses_total"] == 0
 
 
+def test_the_totals_of_ten_thousand_processes_are_exact(counted: Shop, server: PrivateServer) -> None:
+    counts_app = import_module("counts_app")
+    for _ in range(10):
+        counts_app.app.start_many(counts_app.charge, [{"order": n} for n in range(-10, 990)])
+    subprocess.run(command("wakeline worker", server), check=True, timeout=120, capture_output=True)
+    found = samples(counted)
+    assert {name: n for name, n in found.items() if "_bucket" not in name and "_sum" not in name and n >= 100} == {
+        "wakeline_started_total": 10_000,
+        'wakeline_ended_total{status="completed"}': 9_900,
+        'wakeline_ended_total{status="failed"}': 100,
+        'wakeline_processes{status="completed"}': 9_900,
+        'wakeline_processes{status="failed"}': 100,
+        'wakeline_runs_total{kind="tool",name="charge",outcome="completed"}': 9_900,
+        'wakeline_runs_total{kind="tool",name="charge",outcome="failed"}': 100,
+        'wakeline_run_duration_seconds_count{kind="tool",name="charge"}': 10_000,
+        'wakeline_process_duration_seconds_count{kind="tool",name="charge",status="completed"}': 9_900,
+        'wakeline_process_duration_seconds_count{kind="tool",name="charge",status="failed"}': 100,
+        'wakeline_effects_total{kind="tool_call",name="call:charge",outcome="completed"}': 9_900,
+        'wakeline_effects_total{kind="tool_call",name="call:charge",outcome="failed"}': 100,
+        'wakeline_effect_duration_seconds_count{kind="tool_call",name="call:charge"}': 10_000,
+    }
+
+
 def test_a_replay_counts_no_effect(counted: Shop) -> None:
     serving = counted.spawn("worker")
     assert counted.run("start", "pack", "--id", "pack-1", "--wait", "30s").exit_code == 0
@@ -111,6 +135,9 @@ def test_a_replay_counts_no_effect(counted: Shop) -> None:
     }
     assert found['wakeline_runs_total{kind="engine",name="pack",outcome="parked"}'] == 1
     assert found['wakeline_runs_total{kind="engine",name="pack",outcome="completed"}'] == 1
+    assert found['wakeline_waits_over_total{kind="timer",outcome="resolved"}'] == 1
+    assert found['wakeline_wait_seconds_count{kind="timer"}'] == 1
+    assert found['wakeline_process_duration_seconds_count{kind="engine",name="pack",status="completed"}'] == 1
 
 
 def test_a_killed_worker_counts_its_beats_once_and_is_a_loss(counted: Shop, tmp_path: Path) -> None:
