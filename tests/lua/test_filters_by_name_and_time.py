@@ -61,6 +61,20 @@ def test_a_process_is_found_by_the_beginning_of_its_id(world: World) -> None:
     assert entered(world)["queued:i:order-"] == ["order-1", "order-17"]
 
 
+@pytest.mark.parametrize("backend", BACKENDS, indirect=True)
+@pytest.mark.parametrize(
+    ("pid", "index"),
+    [("abcdeë-1", "abcde"), ("abc日本語-1", "abc日"), ("ab🦊🦊🦊🦊🦊-1", "ab🦊"), ("日本の注文-1", "日本")],
+)
+def test_an_index_of_beginnings_holds_no_half_of_a_character(world: World, pid: str, index: str) -> None:
+    world.start(pid)
+    for _ in range(2):
+        assert listed(world, beginning=pid[:6]) == [pid]
+        assert listed(world) == [pid]
+        settle(world, of="i")
+    assert entered(world)[f"queued:i:{index}"] == [pid]
+
+
 def test_a_list_of_a_time_has_what_came_to_its_status_then_both_bounds_included(world: World) -> None:
     began = world.now()
     for n in range(6):

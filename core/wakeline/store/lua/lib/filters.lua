@@ -3,7 +3,7 @@
 -- what it finds is checked against its record.
 -- Needs: base registrations
 local SETTLED = 500 -- ms; what has its status for less is not entered yet: most of it is about to leave
-local BEGINNING = 6 -- letters of an id by which it is found
+local BEGINNING = 6 -- bytes of an id by which it is found, less those of a character that goes on behind them
 local FEW, SHORT = 8, 128 -- names of signals of one process, and fields of its record, that are looked through
 local ANY = '*' -- it may wait for any signal: it is looked at whichever one is sought
 local filters = {}
@@ -66,6 +66,15 @@ end
 -- What is looked at of a record.
 function filters.read(pid) return fields(proc_key(pid), 'st', 'k', 'cd', 'sid', 'ws', 'pa', 'fs', 'ix') end
 
+-- It ends between two characters: a client cannot read a record that has a half of one.
+function filters.beginning(id)
+  local last, after = BEGINNING, string.byte(id, BEGINNING + 1)
+  while after and after >= 128 and after < 192 do
+    last, after = last - 1, string.byte(id, last)
+  end
+  return string.sub(id, 1, last)
+end
+
 -- What a process is found by, of each filter. Another filter is another row.
 filters.values = {
   k = function(pid, p) return { p.k == 'e' and 'e:' .. (engine_of(pid, p) or '') or p.k } end,
@@ -74,7 +83,7 @@ filters.values = {
   w = names_of_waits,
   n = function(pid, p) return { name_of(pid, p) } end,
   l = labels_of,
-  i = function(pid) return { string.sub(pid, 1, BEGINNING) } end,
+  i = function(pid) return { filters.beginning(pid) } end,
 }
 
 -- Whether a process is one of those that are sought: `by` has kind, engine (its name), sid, waiting, parent, name,
@@ -91,7 +100,7 @@ end
 function filters.lead(by)
   if by.parent then return 'p', { 'p:' .. by.parent } end
   if by.sid then return 's', { 's:' .. by.sid } end
-  if by.beginning then return 'i', { 'i:' .. string.sub(by.beginning, 1, BEGINNING) } end
+  if by.beginning then return 'i', { 'i:' .. filters.beginning(by.beginning) } end
   if by.labels then
     local key, value = next(by.labels)
     return 'l', { 'l:' .. key .. '=' .. value }
