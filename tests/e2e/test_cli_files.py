@@ -76,3 +76,37 @@ def test_a_full_disk_behind_standard_output_is_told_in_a_line(shop: Shop, attach
     assert told.returncode == 2
     assert told.stderr.startswith(f"wakeline: standard output cannot be used: No space left on device. {WAY}\n")
     assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "with a mark of byte order"])
+def test_a_start_a_signal_and_an_input_may_stand_in_a_file(shop: Shop, tmp_path: Path, mark: str) -> None:
+    arguments, payload, letter = (tmp_path / name for name in ("arguments.json", "payload.json", "letter.txt"))
+    arguments.write_text(mark + '{"order": 7}', encoding="utf-8")
+    payload.write_text(mark + "true\n", encoding="utf-8")
+    letter.write_text(mark + "Dear clerk,\nwhere is it? \u2014 Ann\n", encoding="utf-8")
+    shop.text("start", "refund", "--file", str(arguments), "--id", "refund-7")
+    shop.text("signal", "refund-7", "decision", "--file", str(payload))
+    shop.work()
+    assert shop.json("show", "refund-7")["outcome"]["value"] == "order 7: -500, approved"
+    shop.text("send", "clerk/ann", "--file", str(letter))
+    assert shop.json("wakes", "clerk/ann")[0]["input"] == "Dear clerk,\nwhere is it? \u2014 Ann\n"
+    done = shop.run("send", "clerk/ann", "--file", "-", stdin="by stdin")
+    assert (done.exit_code, shop.json("wakes", "clerk/ann")[-1]["input"]) == (0, "by stdin")
+
+
+def test_a_file_that_is_no_text_no_json_or_not_there_is_told_and_nothing_is_sent(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes("caf\xe9".encode("latin-1"))
+    (tmp_path / "half.json").write_text('{"order": ')
+    keys = shop.keys()
+    told = {
+        ("send", "clerk/ann", "--file", str(tmp_path / "latin")): "is no UTF-8 from byte 3 on; save it as UTF-8",
+        ("send", "clerk/ann", "--file", str(tmp_path / "missing")): "No such file or directory",
+        ("send", "clerk/ann", "--file", str(tmp_path)): "Is a directory",
+        ("send", "clerk/ann", "hello", "--file", str(tmp_path / "latin")): "is given twice",
+        ("send", "clerk/ann"): "Missing argument 'TEXT', or --file",
+        ("start", "refund", "--file", str(tmp_path / "half.json")): "The argument object",
+    }
+    for words, part in told.items():
+        done = shop.run(*words)
+        assert (done.exit_code, part in done.stderr, done.stdout) == (2, True, ""), done.stderr
+    assert shop.keys() == keys

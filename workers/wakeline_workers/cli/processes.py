@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,7 @@ from wakeline.store.processes import FIRST
 from wakeline.values import MOST, to_json
 from wakeline.verbs.options import Options
 
+from wakeline_workers.cli.files import from_file, text_of
 from wakeline_workers.cli.filters import filters, resolved
 from wakeline_workers.cli.lookup import complete_body, complete_process, process_id
 from wakeline_workers.cli.many import Meant, or_many
@@ -63,7 +65,7 @@ SHOWN = 200
 
 @command("start")
 @click.argument("name", shell_complete=complete_body)
-@click.argument("arguments", metavar="[JSON]", default="{}")
+@click.argument("arguments", metavar="[JSON]", required=False)
 @option("--id", metavar="ID", help="Its id; the same id with the same arguments is the same process.")
 @option("--queue", help="The queue, without the app's name before it.")
 @option("--delay", callback=duration, metavar="DURATION", help="Start it after this time.")
@@ -75,11 +77,12 @@ SHOWN = 200
     help="What it means that another one has the key.  [default: return]",
 )
 @option("--wait", callback=duration, metavar="DURATION", help="Wait this long for its result, e.g. 30s.")
+@from_file
 @click.pass_obj
 def start(
     console: Console,
     name: str,
-    arguments: str,
+    arguments: str | None,
     id: str | None,
     queue: str | None,
     delay: str | None,
@@ -87,6 +90,7 @@ def start(
     unique: str | None,
     if_running: Any,
     wait: str | None,
+    file: Path | None,
 ) -> None:
     """Start an engine or a tool.
 
@@ -96,7 +100,8 @@ def start(
 
     app = console.app
     body = app.registry.startable(name)
-    given = body.signature.bind_json(payload("The argument object", arguments))
+    text = text_of("The argument object", arguments, file)
+    given = body.signature.bind_json(payload("The argument object", "{}" if text is None else text))
     if delay is not None and at is not None:
         raise click.UsageError("--delay and --at both say when it starts; give one of them.")
     options = Options(id=id, queue=queue, delay=delay, at=at, unique=unique, if_running=if_running)
@@ -113,15 +118,17 @@ def start(
 @command("signal")
 @click.argument("words", metavar="[ID] NAME [JSON]", nargs=-1, required=True, shell_complete=complete_process)
 @option("--key", help="The same key again is the same signal.")
+@from_file
 @or_many(["live", *LIVE])
 @click.pass_obj
-def signal(console: Console, words: tuple[str, ...], key: str | None, meant: Meant) -> int:
+def signal(console: Console, words: tuple[str, ...], key: str | None, file: Path | None, meant: Meant) -> int:
     """Send a signal to a process.
 
     JSON is its payload, null unless given, or - for stdin. With a filter in place of the ID it goes to all of these,
     once to each under the key.
     """
-    given, name, text = _signal_of(words, meant)
+    given, name, argument = _signal_of(words, meant)
+    text = text_of("The payload", argument, file)
     value = payload("The payload", text if text is not None else "null")
     if meant.instead_of(given):
         one_key = key if key is not None else f"many-{secrets.token_hex(6)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,7 @@ from wakeline.shown import moment
 from wakeline.values import MOST, to_json
 
 from wakeline_workers.cli.confirming import confirmed_options
+from wakeline_workers.cli.files import from_file, text_of
 from wakeline_workers.cli.many import Meant
 from wakeline_workers.cli.root import Console, command, next_page, option
 from wakeline_workers.cli.watching import watched
@@ -47,17 +49,21 @@ def list_sessions(console: Console, limit: int, after: str | None) -> None:
 
 @command("send")
 @click.argument("session", metavar="AGENT/KEY")
-@click.argument("text")
+@click.argument("text", required=False)
 @option("--key", help="The same key again is the same input.")
+@from_file
 @click.pass_obj
-def send(console: Console, session: str, text: str, key: str | None) -> None:
+def send(console: Console, session: str, text: str | None, key: str | None, file: Path | None) -> None:
     """Put a text into a session's inbox.
 
     TEXT may be - for stdin. The first one creates the session.
     """
+    found = text_of("The text", text, file)
+    if found is None:
+        raise click.UsageError("Missing argument 'TEXT', or --file.")
     agent, name = split_session_id(session)
     console.app.registry.agent(agent)  # a typing error must not make a session without an agent
-    body = sys.stdin.read() if text == "-" else text
+    body = sys.stdin.read() if text == "-" else found
     entry = console.app.session(agent, name).send(body, key=key)
     console.answer({"session": session, "entry": entry}, f"entry {entry} of {session}")
 
