@@ -238,7 +238,7 @@ def _checked(
         asked = caller.registrations.of(
             body, given, own, captured=captured, wake_target=target, wake_end=ends, originator=originator
         )
-        found.append(Start(asked, wake, own.ms("delay"), own.at_ms, captured, own))
+        found.append(Start(asked, wake, own.ms("delay"), None if own.at is None else own.at_ms, captured, own))
     return found
 
 

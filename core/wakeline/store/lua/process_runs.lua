@@ -5,10 +5,10 @@
 -- Reply: {[pid, owner, since when it runs, end of the owner's lease or '' (it is gone)]*, how many have a place under
 --        the limit}
 -- Atomic only for a consistent picture.
-local pids, places = { a.pid }, 0
+local pids, taken = { a.pid }, 0
 if a.limit ~= '' then
   local key = ns .. 'holds:' .. a.limit
-  places = call('SCARD', key)
+  taken = call('SCARD', key)
   pids = call('SRANDMEMBER', key, int(a.most))
   table.sort(pids)
 end
@@ -19,4 +19,4 @@ for _, pid in ipairs(pids) do
     rows[#rows + 1] = { pid, p.ow, p.ua, call('ZSCORE', ns .. 'owners', p.ow) or '' }
   end
 end
-return { rows, places }
+return { rows, taken }
