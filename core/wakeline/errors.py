@@ -312,8 +312,8 @@ class ServerStartFailed(ConfigurationError):
     template = "The embedded Redis did not start: {reason}. Set REDIS_URL to use your own."
 
 
-class ExtraMissing(ConfigurationError):
-    """The request needs packages that come only with an extra."""
+class ExtraMissing(ConfigurationError, ImportError):
+    """The request needs packages that come only with an extra. It is an `ImportError`, too."""
 
     what: str
     extra: str

@@ -26,7 +26,11 @@ class Terminal:
     def __init__(self, *words: str, columns: int = 80, lines: int = 24, **env: str) -> None:
         self._leader, follower = os.openpty()
         self.resize(columns, lines)
-        kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
+        }
         self.process = subprocess.Popen(
             [*MODULE, *words],
             stdin=follower,

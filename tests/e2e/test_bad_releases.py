@@ -373,7 +373,9 @@ def test_each_death_counts_for_a_body_that_ends_its_worker_where_its_release_did
         )
         until(
             lambda: (
-                re.search(r"lost with its worker \d times, runs again alone (in \d+ s|now)", told(site, "ps")[1])
+                re.search(
+                    r"its next run, alone (in \d+ s|now): it was lost with its worker \d times", told(site, "ps")[1]
+                )
                 is not None
             ),
             30,
@@ -381,7 +383,8 @@ def test_each_death_counts_for_a_body_that_ends_its_worker_where_its_release_did
         until(
             lambda: (
                 re.search(
-                    r"waits for +lost with its worker \d times, runs again alone", told(site, "show", "poison")[1]
+                    r"waits for +its next run, alone (in \d+ s|now): it was lost with its worker \d times in a row",
+                    told(site, "show", "poison")[1],
                 )
                 is not None
             ),

@@ -20,7 +20,7 @@ GOLDEN = {
     "unknown engine": (
         ("start", "refnd"),
         2,
-        "No engine or tool is named 'refnd'; known: archive, blink, charge, decline, deploy, nap, pack, parent, "
+        "No engine or tool is named 'refnd'; known: archive, blink, charge, decline, deploy, grind, nap, pack, parent, "
         "refund. "
         "Register it, or include the module that does.",
     ),

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -40,15 +41,18 @@ def served(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
 
 def test_once_as_json_is_the_view_and_the_rates_between_two_looks(busy: Shop) -> None:
     done = subprocess.Popen([*MODULE, "--json", "top", "--once", "--every", "3"], stdout=subprocess.PIPE, text=True)
-    time.sleep(1.5)
-    for n in range(4):
-        busy.text("start", "charge", "[1, 2]", "--id", f"more-{n}")
+    started = 0
+    while done.poll() is None:  # between its two looks, whenever these are
+        busy.text("start", "charge", "[1, 2]", "--id", f"more-{started}")
+        started += 1
+        time.sleep(0.05)
     told = json.loads(done.communicate(timeout=30)[0])
     assert sorted(told) == ["fleet", "oldest_ms", "rates", "running", "totals"]
-    assert told["totals"]["started"] == len(busy.app.processes(limit=100))
+    there = len(busy.app.processes(limit=1_000))
+    assert there - started < told["totals"]["started"] <= there
     assert told["totals"]["completed"] == 1
-    assert told["fleet"]["counts"]["queued"] == 5
-    assert round(told["rates"]["started"] * 3.1) in (3, 4)  # of three seconds, and of what the looks took
+    assert 1 < told["fleet"]["counts"]["queued"] <= started + 1
+    assert 1 <= told["rates"]["started"] * 3.1 <= started  # of three seconds, and of what the looks took
     assert told["rates"]["failed"] == 0
     assert told["oldest_ms"]["shop"] > 0
 
@@ -94,7 +98,8 @@ def test_a_look_takes_three_round_trips_however_much_there_is(served: Shop, monk
     exchange = SyncStore._exchanged
 
     def counted(store: SyncStore, client: Any, batch: Any) -> Any:
-        trips.append(len(batch))
+        if threading.current_thread() is threading.main_thread():  # others of this process keep connections alive
+            trips.append(len(batch))
         return exchange(store, client, batch)
 
     monkeypatch.setattr(SyncStore, "_exchanged", counted)

@@ -259,7 +259,10 @@ def test_every_module_can_be_imported_where_no_extra_is(bare: Path, tmp_path: Pa
     assert modules - set(lines) == set()
     assert [line for line in lines if ": " in line] == [
         'wakeline.telemetry.otel: traces need an extra: pip install "wakeline[otel]"',
+        'wakeline.telemetry.otel_headers: traces need an extra: pip install "wakeline[otel]"',
         'wakeline.telemetry.sentry: errors in Sentry need an extra: pip install "wakeline[sentry]"',
+        "wakeline.web: The web face needs packages that are not installed. Run: pip install 'wakeline[web]'. Or use the"
+        " verbs of the app, which do without.",
     ]
 
 
