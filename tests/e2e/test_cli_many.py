@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.shop import MODULE, Shop, events_of, ids, until
+from tests.e2e.terminals import Terminal
 
 
 def ended(shop: Shop, n: int, name: str = "e") -> None:
@@ -21,19 +21,13 @@ def ended(shop: Shop, n: int, name: str = "e") -> None:
 
 def typed(words: list[str], answer: str) -> tuple[int, str]:
     """A command in a terminal, whose user types an answer once it is asked: the exit code and the screen."""
-    screen, answered = bytearray(), False
-
-    def read(fd: int) -> bytes:
-        nonlocal answered
-        data = os.read(fd, 1024)
-        screen.extend(data)
-        if not answered and b"to go on" in screen:
-            answered = True
-            os.write(fd, answer.encode())
-        return data
-
-    status = pty.spawn([*MODULE, *words], read, lambda _: b"")
-    return os.waitstatus_to_exitcode(status), screen.decode().replace("\r\n", "\n")
+    with Terminal(*words, NO_COLOR="1") as terminal:
+        if answer:
+            terminal.until("to go on")
+            time.sleep(0.2)  # Python's own input() loses a Ctrl-C that comes right before it reads
+            terminal.type(answer)
+        code = terminal.left()
+        return code, terminal.said.decode().replace("\r\n", "\n")
 
 
 # -- prune
