@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import time
@@ -131,8 +132,9 @@ def test_ctrl_c_ends_a_long_command_soon_and_without_a_traceback(
 def test_ctrl_c_ends_following_a_session(busy: Shop) -> None:
     busy.text("send", "clerk/u1", "hello")
     running = busy.spawn("follow", "clerk/u1")
-    time.sleep(1.0)  # it follows from its first look on, which nothing tells of
-    busy.text("send", "clerk/u1", "more")
+    assert running.stdout is not None
+    while not select.select([running.stdout], [], [], 0.5)[0]:
+        busy.text("send", "clerk/u1", "more")  # it follows from its first look on, which nothing tells of
     prints(running)
     assert interrupted(running) == (130, "\n")
 
